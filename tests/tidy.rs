@@ -1,0 +1,4 @@
+//! The source tree as it should be: generated code fresh, rooms importing only what they may.
+
+#[path = "tidy/generated.rs"]
+mod generated;
