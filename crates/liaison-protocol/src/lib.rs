@@ -14,5 +14,17 @@ pub mod proto {
     include!("generated/liaison.v1.rs");
 }
 
+pub mod ack;
+pub mod directory;
+pub mod envelope;
 pub mod id;
+pub mod keyring;
+pub mod limits;
+pub mod manifest;
+pub mod part;
+pub mod reason;
+pub mod signer;
+pub mod wire;
+pub mod statement;
 pub mod tlog;
+pub mod trust;

@@ -1,0 +1,250 @@
+//! DSSE envelopes: signed bytes, their type, and one signature. Nothing in an envelope is believed before `verify`.
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::id::{Hash, KeyId, Micros, NetworkId};
+use crate::keyring::{KeyRefusal, SignatureRefusal, TrustedKey, Usage};
+use crate::limits::{AUTHORITY_KEYS_MAX, ENVELOPE_BYTES_MAX, PAYLOAD_TYPE_BYTES_MAX};
+use crate::proto;
+use crate::reason::{Reason, Refusal};
+use crate::signer::{SignError, Signer};
+use crate::wire::{self, Kind, Shape, many, one};
+
+/// Payload type of a manifest.
+pub const MANIFEST_TYPE: &str = "application/vnd.liaison.manifest.v1+protobuf";
+/// Payload type of an acknowledgement.
+pub const ACKNOWLEDGEMENT_TYPE: &str = "application/vnd.liaison.acknowledgement.v1+protobuf";
+/// Payload type of a directory head.
+pub const DIRECTORY_HEAD_TYPE: &str = "application/vnd.liaison.directory-head.v1+protobuf";
+
+static SIGNATURE: Shape =
+    Shape { name: "Signature", fields: &[one(1, "sig", Kind::Bytes), one(2, "keyid", Kind::Text)] };
+/// The shape of an envelope. One with a thousand signatures is refused by its count, before any is looked at.
+pub static ENVELOPE: Shape = Shape {
+    name: "Envelope",
+    fields: &[
+        one(1, "payload", Kind::Bytes),
+        one(2, "payload_type", Kind::Text),
+        many(3, "signatures", Kind::Message(&SIGNATURE), AUTHORITY_KEYS_MAX),
+    ],
+};
+
+/// The pre-authentication encoding (DSSE v1.0.2): what is signed, and what names it.
+pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    let mut encoding = Vec::with_capacity(head.len() + payload.len());
+    encoding.extend_from_slice(head.as_bytes());
+    encoding.extend_from_slice(payload);
+    encoding
+}
+
+/// An envelope that has been parsed and is not believed yet.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    bytes: Bytes,
+    payload: Bytes,
+    payload_type: String,
+    signatures: Vec<proto::Signature>,
+}
+
+impl Envelope {
+    /// Parses a serialized `Envelope` of at most 68 KiB; what it carries is not looked at.
+    pub fn parse(bytes: Bytes) -> Result<Self, Refusal> {
+        if bytes.len() > ENVELOPE_BYTES_MAX {
+            return Err(Refusal::new(
+                Reason::TooLarge,
+                format!("envelope: {} bytes, at most {ENVELOPE_BYTES_MAX}", bytes.len()),
+            )
+            .with("limit_bytes", ENVELOPE_BYTES_MAX));
+        }
+        if let Err(malformed) = wire::check(&bytes, &ENVELOPE) {
+            let count = malformed.path == ".signatures"
+                && matches!(malformed.problem, wire::Problem::TooMany(_));
+            return Err(if count {
+                Refusal::new(Reason::SignatureCount, malformed.to_string())
+            } else {
+                malformed.into()
+            });
+        }
+        let envelope: proto::Envelope = wire::decode(bytes.clone(), &ENVELOPE)?;
+        if envelope.payload_type.len() > PAYLOAD_TYPE_BYTES_MAX {
+            return Err(Refusal::field("Envelope.payload_type", "longer than 128 bytes"));
+        }
+        Ok(Self {
+            bytes,
+            payload: envelope.payload,
+            payload_type: envelope.payload_type,
+            signatures: envelope.signatures,
+        })
+    }
+
+    /// The envelope, exactly as it came.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What it carries; not believed.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The only signature. None or several are refused by their count, before any is verified.
+    fn signature(&self) -> Result<&proto::Signature, Refusal> {
+        let [signature] = self.signatures.as_slice() else {
+            return Err(Refusal::new(
+                Reason::SignatureCount,
+                format!("Envelope.signatures: {}, expected exactly one", self.signatures.len()),
+            ));
+        };
+        if signature.sig.is_empty() {
+            return Err(Refusal::new(Reason::SignatureMissing, "Envelope.signatures.sig is empty"));
+        }
+        Ok(signature)
+    }
+
+    /// SHA-256 of the pre-authentication encoding under a type: what names the payload.
+    pub fn digest(&self, payload_type: &str) -> Hash {
+        Hash::of(&[&pre_authentication_encoding(payload_type, &self.payload)])
+    }
+
+    /// Believes the payload if one of the keys expected made its one signature. The type, the network and the usage come from
+    /// `expect`, never from the envelope; the key id in it never decides.
+    pub fn verify(self, expect: &Expect<'_>, now: Micros) -> Result<Proven, Refusal> {
+        let signature = self.signature()?;
+        let encoding = pre_authentication_encoding(&self.payload_type, &self.payload);
+        let key = signer_among(expect, &encoding, &signature.sig)?;
+        if self.payload_type != expect.payload_type {
+            return Err(Refusal::new(
+                Reason::UnknownPayloadType,
+                format!("Envelope.payload_type: expected {}", expect.payload_type),
+            ));
+        }
+        if !begins_with(&self.payload, &expect.network) {
+            return Err(Refusal::new(
+                Reason::OtherNetwork,
+                format!("the payload does not begin with network {}", expect.network),
+            )
+            .with("network", expect.network));
+        }
+        key.in_force(now).map_err(|refusal| match refusal {
+            KeyRefusal::Denied => Refusal::new(Reason::KeyNotInForce, format!("key {} is denied", key.id)),
+            KeyRefusal::NotYet | KeyRefusal::NoLonger => {
+                Refusal::new(Reason::KeyNotInForce, format!("key {} is outside its window", key.id))
+            }
+        })?;
+        Ok(Proven {
+            digest: Hash::of(&[&encoding]),
+            signature_digest: Hash::of(&[&signature.sig]),
+            signer: key.id,
+            payload: self.payload,
+            envelope: self.bytes,
+        })
+    }
+
+    /// The signatures, for a directory head, whose rule is k of n.
+    pub(crate) fn signatures(&self) -> &[proto::Signature] {
+        &self.signatures
+    }
+
+    /// The type it says it has.
+    pub(crate) fn payload_type(&self) -> &str {
+        &self.payload_type
+    }
+}
+
+/// Tries the keys of the usage expected. A signature that fits none of their algorithms' shapes is malformed, whatever the state.
+fn signer_among<'k>(expect: &Expect<'k>, encoding: &[u8], signature: &[u8]) -> Result<&'k TrustedKey, Refusal> {
+    let mut wrong = false;
+    let mut misshapen = None;
+    for key in expect.keys.iter().filter(|key| key.usage == expect.usage) {
+        match key.public.verify(encoding, signature) {
+            Ok(()) => return Ok(key),
+            Err(SignatureRefusal::Shape(problem)) => misshapen = Some(problem),
+            Err(SignatureRefusal::Wrong) => wrong = true,
+        }
+    }
+    match misshapen {
+        Some(problem) if !wrong => Err(Refusal::new(Reason::SignatureShape, problem)),
+        _ => Err(Refusal::new(
+            Reason::BadSignature,
+            "no key listed for the caller and this use made this signature",
+        )),
+    }
+}
+
+/// Every signed payload begins with field 1, the network: tag 0x0a, length 32.
+pub(crate) fn begins_with(payload: &[u8], network: &NetworkId) -> bool {
+    payload.get(..2) == Some(&[0x0a, 32]) && payload.get(2..34) == Some(network.0.as_ref())
+}
+
+/// What the reader expects of an envelope.
+#[derive(Clone, Copy, Debug)]
+pub struct Expect<'k> {
+    /// The network that signed payloads must begin with.
+    pub network: NetworkId,
+    /// The only payload type taken.
+    pub payload_type: &'static str,
+    /// What the key must be for.
+    pub usage: Usage,
+    /// The keys of whoever must have signed.
+    pub keys: &'k [TrustedKey],
+}
+
+/// A payload whose signature, type, network and key have been checked. Only [`Envelope::verify`] makes one.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    envelope: Bytes,
+    payload: Bytes,
+    digest: Hash,
+    signature_digest: Hash,
+    signer: KeyId,
+}
+
+impl Proven {
+    /// The envelope, exactly as it came.
+    pub fn envelope(&self) -> &Bytes {
+        &self.envelope
+    }
+
+    /// The signed bytes.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// SHA-256 of the pre-authentication encoding.
+    pub fn digest(&self) -> Hash {
+        self.digest
+    }
+
+    /// SHA-256 of the signature seen.
+    pub fn signature_digest(&self) -> Hash {
+        self.signature_digest
+    }
+
+    /// Which key signed.
+    pub fn signer(&self) -> KeyId {
+        self.signer
+    }
+}
+
+/// Signs a payload once and gives the serialized envelope.
+pub fn sign(payload_type: &str, payload: Bytes, signer: &dyn Signer) -> Result<Bytes, SignError> {
+    sign_by_all(payload_type, payload, &[signer])
+}
+
+/// Signs a payload by several, as a directory head needs it.
+pub fn sign_by_all(payload_type: &str, payload: Bytes, signers: &[&dyn Signer]) -> Result<Bytes, SignError> {
+    let encoding = pre_authentication_encoding(payload_type, &payload);
+    let signatures = signers
+        .iter()
+        .map(|signer| {
+            Ok(proto::Signature {
+                sig: signer.sign(&encoding)?.into(),
+                keyid: signer.public().id().0.to_hex(),
+            })
+        })
+        .collect::<Result<_, SignError>>()?;
+    let envelope = proto::Envelope { payload, payload_type: payload_type.into(), signatures };
+    Ok(envelope.encode_to_vec().into())
+}

@@ -1,0 +1,328 @@
+//! A strict look at protobuf before it is decoded. Decoders take the last of two values for one field, allocate what they are
+//! told to, and say little about where they failed; for bytes that are signed or come from strangers that is not enough.
+//! Fields that a shape does not know are passed over: they stay in the bytes that were signed.
+
+use std::fmt;
+
+use prost::Message;
+
+use crate::reason::{Reason, Refusal};
+
+/// What a message may hold: its known fields, each with its bound.
+#[derive(Debug)]
+pub struct Shape {
+    /// The message's name in the protos, e.g. `Manifest`.
+    pub name: &'static str,
+    /// Its fields.
+    pub fields: &'static [Field],
+}
+
+/// One known field.
+#[derive(Debug)]
+pub struct Field {
+    /// Its number.
+    pub number: u32,
+    /// Its name in the protos.
+    pub name: &'static str,
+    /// How it is encoded.
+    pub kind: Kind,
+    /// How often it may stand: 1 for a singular field.
+    pub max: usize,
+    /// True: one of a oneof, of which a message holds at most one.
+    pub choice: bool,
+}
+
+/// How a field is encoded.
+#[derive(Debug)]
+pub enum Kind {
+    /// Integers, booleans, enumerations.
+    Varint,
+    /// Repeated integers or enumerations, packed or not.
+    Varints,
+    /// Bytes.
+    Bytes,
+    /// UTF-8.
+    Text,
+    /// Another message.
+    Message(&'static Shape),
+}
+
+/// Where and why bytes are not the message they should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}{path} at byte {offset}: {problem}")]
+pub struct Malformed {
+    /// The outermost message.
+    pub message: &'static str,
+    /// The field, e.g. `.audience.partners`; empty for the message itself.
+    pub path: String,
+    /// Offset from the start of the outermost message.
+    pub offset: usize,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(Reason::Malformed, malformed.to_string())
+            .with("field", format!("{}{}", malformed.message, malformed.path))
+            .with("offset", malformed.offset)
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It ends in the middle.
+    Truncated,
+    /// A number longer than ten bytes, or a tag that is none.
+    BadNumber,
+    /// Another encoding than the field has.
+    WrongWireType,
+    /// A singular field stands twice, or two of a oneof.
+    Twice,
+    /// More than this many.
+    TooMany(usize),
+    /// Not UTF-8.
+    NotUtf8,
+    /// The decoder refused what this look let pass.
+    Undecodable,
+    /// Not encoded as this message is encoded here: container formats have one form.
+    NotCanonical,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("ends in the middle"),
+            Self::BadNumber => f.write_str("not a protobuf number"),
+            Self::WrongWireType => f.write_str("wrong wire type"),
+            Self::Twice => f.write_str("stands twice"),
+            Self::TooMany(max) => write!(f, "more than {max}"),
+            Self::NotUtf8 => f.write_str("not UTF-8"),
+            Self::Undecodable => f.write_str("cannot be decoded"),
+            Self::NotCanonical => f.write_str("not in its one form"),
+        }
+    }
+}
+
+/// A field that stands at most once.
+pub const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
+    Field { number, name, kind, max: 1, choice: false }
+}
+
+/// A field of a oneof.
+pub const fn choice(number: u32, name: &'static str, kind: Kind) -> Field {
+    Field { number, name, kind, max: 1, choice: true }
+}
+
+/// A field that repeats up to `max` times.
+pub const fn many(number: u32, name: &'static str, kind: Kind, max: usize) -> Field {
+    Field { number, name, kind, max, choice: false }
+}
+
+/// Decodes after a strict look.
+pub fn decode<M: Message + Default>(bytes: bytes::Bytes, shape: &'static Shape) -> Result<M, Malformed> {
+    check(&bytes, shape)?;
+    M::decode(bytes).map_err(|_| Malformed {
+        message: shape.name,
+        path: String::new(),
+        offset: 0,
+        problem: Problem::Undecodable,
+    })
+}
+
+/// Decodes a container of ours, which has exactly one form, so that every byte of it counts.
+pub fn decode_canonical<M: Message + Default>(
+    bytes: bytes::Bytes,
+    shape: &'static Shape,
+) -> Result<M, Malformed> {
+    let message: M = decode(bytes.clone(), shape)?;
+    if message.encode_to_vec() == bytes {
+        return Ok(message);
+    }
+    Err(Malformed { message: shape.name, path: String::new(), offset: 0, problem: Problem::NotCanonical })
+}
+
+/// Looks, and allocates nothing unless something is wrong.
+pub fn check(bytes: &[u8], shape: &'static Shape) -> Result<(), Malformed> {
+    let mut look = Look { bytes, at: 0 };
+    look.message(shape, bytes.len()).map_err(|Wrong { path, offset, problem }| Malformed {
+        message: shape.name,
+        path: path.iter().rev().fold(String::new(), |text, name| format!("{text}.{name}")),
+        offset,
+        problem,
+    })
+}
+
+struct Wrong {
+    /// Innermost first.
+    path: Vec<&'static str>,
+    offset: usize,
+    problem: Problem,
+}
+
+struct Look<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// More fields than any message here has.
+const FIELDS_MAX: usize = 32;
+
+impl Look<'_> {
+    fn wrong(&self, problem: Problem) -> Wrong {
+        Wrong { path: Vec::new(), offset: self.at, problem }
+    }
+
+    fn varint(&mut self, end: usize) -> Result<u64, Wrong> {
+        let start = self.at;
+        let mut value = 0_u64;
+        for shift in (0..70).step_by(7) {
+            if self.at >= end {
+                return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::Truncated });
+            }
+            let byte = self.bytes[self.at];
+            self.at += 1;
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber })
+    }
+
+    fn length(&mut self, end: usize) -> Result<usize, Wrong> {
+        let length = self.varint(end)?;
+        match usize::try_from(length).ok().and_then(|length| self.at.checked_add(length)) {
+            Some(stop) if stop <= end => Ok(stop),
+            _ => Err(self.wrong(Problem::Truncated)),
+        }
+    }
+
+    fn message(&mut self, shape: &'static Shape, end: usize) -> Result<(), Wrong> {
+        let mut seen = [0_usize; FIELDS_MAX];
+        let mut chosen = false;
+        while self.at < end {
+            let start = self.at;
+            let tag = self.varint(end)?;
+            let number = u32::try_from(tag >> 3).map_err(|_| self.wrong(Problem::BadNumber))?;
+            if number == 0 {
+                return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber });
+            }
+            let wire = (tag & 7) as u8;
+            let Some(place) = shape.fields.iter().position(|field| field.number == number) else {
+                self.skip(wire, end)?;
+                continue;
+            };
+            let field = &shape.fields[place];
+            let count = match self.value(field, wire, end) {
+                Ok(count) => count,
+                Err(mut wrong) => {
+                    wrong.path.push(field.name);
+                    return Err(wrong);
+                }
+            };
+            seen[place] += count;
+            let twice = seen[place] > field.max || (field.choice && std::mem::replace(&mut chosen, true));
+            if twice {
+                let problem = if field.max == 1 { Problem::Twice } else { Problem::TooMany(field.max) };
+                return Err(Wrong { path: vec![field.name], offset: start, problem });
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at one value and says how many elements it holds.
+    fn value(&mut self, field: &'static Field, wire: u8, end: usize) -> Result<usize, Wrong> {
+        match (&field.kind, wire) {
+            (Kind::Varint | Kind::Varints, 0) => self.varint(end).map(|_| 1),
+            (Kind::Varints, 2) => {
+                let stop = self.length(end)?;
+                let mut count = 0;
+                while self.at < stop {
+                    self.varint(stop)?;
+                    count += 1;
+                }
+                Ok(count)
+            }
+            (Kind::Bytes, 2) => {
+                self.at = self.length(end)?;
+                Ok(1)
+            }
+            (Kind::Text, 2) => {
+                let stop = self.length(end)?;
+                if std::str::from_utf8(&self.bytes[self.at..stop]).is_err() {
+                    return Err(self.wrong(Problem::NotUtf8));
+                }
+                self.at = stop;
+                Ok(1)
+            }
+            (Kind::Message(shape), 2) => {
+                let stop = self.length(end)?;
+                self.message(shape, stop).map(|()| 1)
+            }
+            _ => Err(self.wrong(Problem::WrongWireType)),
+        }
+    }
+
+    fn skip(&mut self, wire: u8, end: usize) -> Result<(), Wrong> {
+        let stop = match wire {
+            0 => return self.varint(end).map(|_| ()),
+            1 => self.at + 8,
+            2 => self.length(end)?,
+            5 => self.at + 4,
+            _ => return Err(self.wrong(Problem::WrongWireType)),
+        };
+        if stop > end {
+            return Err(self.wrong(Problem::Truncated));
+        }
+        self.at = stop;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static INNER: Shape = Shape { name: "Inner", fields: &[one(1, "text", Kind::Text)] };
+    static OUTER: Shape = Shape {
+        name: "Outer",
+        fields: &[
+            one(1, "number", Kind::Varint),
+            one(2, "bytes", Kind::Bytes),
+            many(3, "inner", Kind::Message(&INNER), 2),
+            many(4, "packed", Kind::Varints, 3),
+            choice(5, "this", Kind::Varint),
+            choice(6, "that", Kind::Varint),
+        ],
+    };
+
+    #[test]
+    fn each_way_of_being_wrong_is_named_with_its_place() {
+        let rows: &[(&[u8], &str)] = &[
+            (&[8], "Outer.number at byte 1: ends in the middle"),
+            (&[8, 1, 8, 1], "Outer.number at byte 2: stands twice"),
+            (&[10, 0], "Outer.number at byte 1: wrong wire type"),
+            (&[18, 2, 0], "Outer.bytes at byte 2: ends in the middle"),
+            (&[26, 3, 10, 1, 0xff], "Outer.inner.text at byte 4: not UTF-8"),
+            (&[26, 0, 26, 0, 26, 0], "Outer.inner at byte 4: more than 2"),
+            (&[34, 4, 1, 1, 1, 1], "Outer.packed at byte 0: more than 3"),
+            (&[40, 1, 48, 1], "Outer.that at byte 2: stands twice"),
+            (&[0], "Outer at byte 0: not a protobuf number"),
+            (&[0x7b], "Outer at byte 1: wrong wire type"),
+            (&[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2], "Outer.number at byte 1: not a protobuf number"),
+        ];
+        for (bytes, expected) in rows {
+            assert_eq!(check(bytes, &OUTER).expect_err(expected).to_string(), *expected);
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_long_numbers_pass_because_they_may_be_signed() {
+        check(&[0x7a, 1, 7, 0x78, 1, 0x79, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0x81, 0], &OUTER).expect("passes");
+    }
+}
