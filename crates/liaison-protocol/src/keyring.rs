@@ -71,7 +71,11 @@ impl PublicKey {
             }
             proto::Algorithm::Unspecified => return Err(BadKey::Algorithm),
         };
-        let id = KeyId(Hash::of(&[b"liaison-key-v1", &[key.algorithm as u8], &key.key]));
+        let id = KeyId(Hash::of(&[
+            b"liaison-key-v1",
+            &[key.algorithm as u8],
+            &key.key,
+        ]));
         Ok(Self { id, form })
     }
 
@@ -128,7 +132,9 @@ impl PublicKey {
             }
             Form::EcdsaP256(point) => {
                 if !is_strict_der(signature) {
-                    return Err(SignatureRefusal::Shape("an ECDSA P-256 signature is strict DER"));
+                    return Err(SignatureRefusal::Shape(
+                        "an ECDSA P-256 signature is strict DER",
+                    ));
                 }
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point)
                     .verify(message, signature)
@@ -164,7 +170,9 @@ fn on_p256(point: &[u8; 65]) -> bool {
 /// SEQUENCE of two positive INTEGERs of at most 33 bytes, minimal, and nothing behind (X.690 section 10).
 fn is_strict_der(signature: &[u8]) -> bool {
     let integer = |bytes: &[u8]| -> Option<usize> {
-        let [2, length @ 1..=33, rest @ ..] = bytes else { return None };
+        let [2, length @ 1..=33, rest @ ..] = bytes else {
+            return None;
+        };
         let value = rest.get(..usize::from(*length))?;
         let minimal = match value {
             [0, second, ..] => second & 0x80 != 0,
@@ -173,7 +181,9 @@ fn is_strict_der(signature: &[u8]) -> bool {
         };
         minimal.then_some(2 + value.len())
     };
-    let [0x30, length, rest @ ..] = signature else { return false };
+    let [0x30, length, rest @ ..] = signature else {
+        return false;
+    };
     if usize::from(*length) != rest.len() {
         return false;
     }
@@ -251,7 +261,10 @@ mod tests {
 
     #[test]
     fn strict_der_is_told_from_everything_that_merely_resembles_it() {
-        let good: &[&[u8]] = &[&[0x30, 6, 2, 1, 1, 2, 1, 1], &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 1]];
+        let good: &[&[u8]] = &[
+            &[0x30, 6, 2, 1, 1, 2, 1, 1],
+            &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 1],
+        ];
         let bad: &[&[u8]] = &[
             &[],
             &[0x30, 6, 2, 1, 1, 2, 1, 1, 0],

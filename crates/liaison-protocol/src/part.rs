@@ -27,7 +27,13 @@ pub struct PartCommitment {
 
 /// The commitment of a part: role as 1 byte, size as 8 bytes big-endian, salt, bytes.
 pub fn commitment(role: proto::PartRole, salt: &Salt, bytes: &[u8]) -> Hash {
-    Hash::of(&[b"liaison-part-v1", &[role as u8], &(bytes.len() as u64).to_be_bytes(), &salt.0, bytes])
+    Hash::of(&[
+        b"liaison-part-v1",
+        &[role as u8],
+        &(bytes.len() as u64).to_be_bytes(),
+        &salt.0,
+        bytes,
+    ])
 }
 
 impl PartCommitment {
@@ -66,7 +72,10 @@ impl PartCommitment {
             media_type: self.media_type.clone(),
             size: self.size,
             commitment: self.commitment.to_bytes(),
-            plaintext_commitment: self.plaintext_commitment.map(Hash::to_bytes).unwrap_or_default(),
+            plaintext_commitment: self
+                .plaintext_commitment
+                .map(Hash::to_bytes)
+                .unwrap_or_default(),
         }
     }
 }
@@ -105,7 +114,9 @@ impl Parts {
             let salt = Salt::from_slice(&part.salt)
                 .ok_or_else(|| Refusal::field(&format!("parts[{nth}].salt"), "not 32 bytes"))?;
             if commitment(expected.role, &salt, &part.bytes) != expected.commitment {
-                return Err(mismatch(format!("parts[{nth}]: does not open its commitment")));
+                return Err(mismatch(format!(
+                    "parts[{nth}]: does not open its commitment"
+                )));
             }
         }
         Ok(Self(parts))

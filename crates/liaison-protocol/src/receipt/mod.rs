@@ -1,0 +1,187 @@
+//! A receipt: one statement's opening with its proof, and everything needed to believe it offline with a trust file alone.
+//! In a file it is a C2SP tlog-proof whose `extra` line is a canonical `Evidence`.
+
+mod verify;
+
+pub use verify::{Finding, Outcome, Report, Step, verify};
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::envelope::Envelope;
+use crate::id::{Hash, LeafIndex, Micros};
+use crate::proto;
+use crate::reason::Refusal;
+use crate::tlog::checkpoint::{BadNote, SignedNote};
+use crate::tlog::entry::{Opening, Salt};
+use crate::tlog::proof_file::ProofFile;
+use crate::wire::{self, Kind, Shape, choice, many, one};
+
+/// Records that one receipt carries at most.
+const RECORDS_MAX: usize = 256;
+/// Hashes of one path: a tree of 2^64 leaves.
+const PATH_MAX: usize = 64;
+/// Items that one receipt shows at most.
+const ITEMS_SHOWN_MAX: usize = 4_096;
+/// The form of `Evidence` that this program writes.
+pub const EVIDENCE_VERSION: u32 = 1;
+
+static RECIPIENT_ITEM: Shape = Shape {
+    name: "RecipientItem",
+    fields: &[one(1, "salt", Kind::Bytes), one(2, "number", Kind::Varint)],
+};
+/// The shape of an acknowledged item.
+pub static ACKNOWLEDGED_ITEM: Shape = Shape {
+    name: "AcknowledgedItem",
+    fields: &[
+        one(1, "salt", Kind::Bytes),
+        one(2, "leaf_index", Kind::Varint),
+        one(3, "notice_id", Kind::Bytes),
+        one(4, "verdict", Kind::Varint),
+        one(5, "reason", Kind::Text),
+    ],
+};
+static EXPIRED_ITEM: Shape = Shape {
+    name: "ExpiredItem",
+    fields: &[
+        one(1, "salt", Kind::Bytes),
+        one(2, "leaf_index", Kind::Varint),
+        one(3, "recipient", Kind::Varint),
+        one(4, "outcome", Kind::Varint),
+    ],
+};
+static ITEM_PROOF: Shape = Shape {
+    name: "ItemProof",
+    fields: &[
+        one(1, "index", Kind::Varint),
+        many(2, "path", Kind::Bytes, PATH_MAX),
+        choice(3, "recipient", Kind::Message(&RECIPIENT_ITEM)),
+        choice(4, "acknowledged", Kind::Message(&ACKNOWLEDGED_ITEM)),
+        choice(5, "expired", Kind::Message(&EXPIRED_ITEM)),
+    ],
+};
+static RECORD_PROOF: Shape = Shape {
+    name: "RecordProof",
+    fields: &[
+        one(1, "index", Kind::Varint),
+        one(2, "record", Kind::Bytes),
+        one(3, "salt", Kind::Bytes),
+        many(4, "path", Kind::Bytes, PATH_MAX),
+    ],
+};
+/// The shape of the evidence in a receipt file.
+pub static EVIDENCE: Shape = Shape {
+    name: "Evidence",
+    fields: &[
+        one(1, "version", Kind::Varint),
+        one(2, "statement", Kind::Bytes),
+        one(3, "salt", Kind::Bytes),
+        many(4, "items", Kind::Message(&ITEM_PROOF), ITEMS_SHOWN_MAX),
+        one(5, "notice", Kind::Bytes),
+        one(6, "directory_head", Kind::Bytes),
+        many(7, "records", Kind::Message(&RECORD_PROOF), RECORDS_MAX),
+    ],
+};
+
+/// One statement's opening and where its leaf lies under a checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receipt {
+    /// Place in the log.
+    pub leaf: LeafIndex,
+    /// Statement and salt.
+    pub opening: Opening,
+    /// RFC 6962 inclusion path.
+    pub path: Vec<Hash>,
+    /// Items of the statement that its holder may see.
+    pub items: Vec<proto::ItemProof>,
+    /// The signed note.
+    pub checkpoint: Bytes,
+}
+
+/// What a receipt file carries beside the receipt itself.
+#[derive(Clone, Debug, Default)]
+pub struct Support {
+    /// The notice's envelope, for a receipt of acceptance.
+    pub notice: Option<Bytes>,
+    /// The directory head that the statement names.
+    pub directory_head: Bytes,
+    /// The records needed.
+    pub records: Vec<proto::RecordProof>,
+}
+
+impl Receipt {
+    /// Cuts the nth receipt out of those under one checkpoint.
+    pub fn cut(receipts: &proto::Receipts, nth: usize) -> Option<Self> {
+        let receipt = receipts.receipts.get(nth)?;
+        let pooled = |place: &u32| {
+            let start = usize::try_from(*place).ok()?.checked_mul(32)?;
+            Hash::from_slice(receipts.hashes.get(start..start.checked_add(32)?)?)
+        };
+        Some(Self {
+            leaf: LeafIndex(receipt.leaf_index),
+            opening: Opening {
+                statement: receipt.statement.clone(),
+                salt: Salt::from_slice(&receipt.salt)?,
+            },
+            path: receipt.path.iter().map(pooled).collect::<Option<_>>()?,
+            items: receipt.items.clone(),
+            checkpoint: receipts.checkpoint.clone(),
+        })
+    }
+
+    /// Writes the receipt file.
+    pub fn to_file(&self, support: &Support) -> Result<String, CannotWrite> {
+        let notice = support
+            .notice
+            .as_ref()
+            .map(|envelope| canonical_envelope(envelope))
+            .transpose()?;
+        let evidence = proto::Evidence {
+            version: EVIDENCE_VERSION,
+            statement: self.opening.statement.clone(),
+            salt: self.opening.salt.to_bytes(),
+            items: self.items.clone(),
+            notice: notice.unwrap_or_default(),
+            directory_head: canonical_envelope(&support.directory_head)?,
+            records: support.records.clone(),
+        };
+        let file = ProofFile {
+            extra: evidence.encode_to_vec(),
+            index: self.leaf.0,
+            path: self.path.clone(),
+            checkpoint: SignedNote::parse(&self.checkpoint)?,
+        };
+        Ok(file.to_string())
+    }
+}
+
+/// Why a receipt file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotWrite {
+    /// The node sent something that is no envelope.
+    #[error(transparent)]
+    Envelope(#[from] Refusal),
+    /// The node sent something that is no checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] BadNote),
+}
+
+/// The same payload, type and signatures in the one form of their container, so that every byte of a receipt file counts.
+/// What was signed stays as it is.
+fn canonical_envelope(envelope: &Bytes) -> Result<Bytes, Refusal> {
+    Envelope::parse(envelope.clone())?;
+    let message: proto::Envelope = wire::decode(envelope.clone(), &crate::envelope::ENVELOPE)?;
+    Ok(message.encode_to_vec().into())
+}
+
+/// Until when content is kept: a class counted from acceptance.
+pub fn retain_until(accepted_at: Micros, retention: proto::Retention) -> Micros {
+    let days = match retention {
+        proto::Retention::Unspecified => 0,
+        proto::Retention::ThirtyDays => 30,
+        proto::Retention::OneYear => 366,
+        proto::Retention::FiveYears => 5 * 366,
+        proto::Retention::TenYears => 10 * 366,
+    };
+    accepted_at.plus(days * Micros::DAY)
+}
