@@ -2,4 +2,6 @@
 //! `docs/ARCHITECTURE.md` opens with the path of a notice through these rooms.
 
 pub mod clock;
+pub mod policy;
+pub mod state;
 pub mod store;

@@ -117,11 +117,11 @@ reasons! {
         "This node is not the originator's home."
         "Submit at the node named in the answer.";
     NotCovered "NOT_COVERED" PermissionDenied
-        "No agreement in force lets you send this kind, with this handling and precedence, to a recipient you named."
+        "No agreement in force lets you send this kind, with this handling and precedence, to a partner or group you named."
         "Leave out the recipient named in the answer, or conclude an agreement.";
-    UnknownRecipient "UNKNOWN_RECIPIENT" PermissionDenied
-        "The audience names a partner or group that you may not reach or that does not exist."
-        "Correct the name in the answer.";
+    NoRoute "NO_ROUTE" FailedPrecondition
+        "A recipient's home is another node, and this node has no link to it."
+        "Leave out the recipient named in the answer, or ask the operators to link the nodes.";
     NobodyToReach "NOBODY_TO_REACH" PermissionDenied
         "No recipient remains after groups and exemptions are resolved."
         "Name a recipient that your agreements cover.";

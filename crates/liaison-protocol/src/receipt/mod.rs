@@ -134,7 +134,7 @@ impl Receipt {
         let notice = support
             .notice
             .as_ref()
-            .map(|envelope| canonical_envelope(envelope))
+            .map(canonical_envelope)
             .transpose()?;
         let evidence = proto::Evidence {
             version: EVIDENCE_VERSION,

@@ -102,7 +102,7 @@ impl Tree {
             let count = level.start + level.hashes.len() as u64;
             let mut start = (keep >> height) & !1;
             // A partial tile stays whole until it is full and stored; a peak stays until it has a parent.
-            let in_tile = height as u32 % TILE_HEIGHT == 0;
+            let in_tile = (height as u32).is_multiple_of(TILE_HEIGHT);
             start = start.min(if in_tile {
                 count & !tile
             } else {

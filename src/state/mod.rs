@@ -1,0 +1,206 @@
+//! State is a fold over the log: `View::apply` is the only way it changes, live, at start and on an auditor's desk alike.
+//! Deciding comes before: a `Stage` judges proposals on top of a view, and what it drafts is applied once it is durable.
+
+mod delivery;
+mod detail;
+mod follow;
+mod mailbox;
+mod open;
+mod stage;
+
+pub use delivery::{Decided, Delivery, Happening, Standing};
+pub use detail::{AcknowledgedDetail, BadDetail, Detail, ExpiredDetail, StoredDetail};
+pub use follow::{Diverged, Folding};
+pub use mailbox::{Cursor, Due, Mailbox};
+pub use open::Open;
+pub use stage::{Decision, Draft, Outside, Proposal, Stage};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use liaison_protocol::id::{LeafIndex, Micros, PartnerNumber, Seq};
+use liaison_protocol::proto::{Precedence, RespondBy};
+use liaison_protocol::statement::{Accepted, Event, HeadName, Statement};
+
+/// What an open notice is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadline {
+    /// A decision is due.
+    Respond,
+    /// It is no longer delivered.
+    Expire,
+}
+
+/// What follows from the history so far. It holds open notices only.
+#[derive(Debug, Default, PartialEq)]
+pub struct View {
+    next: u64,
+    base: u64,
+    head: Option<HeadName>,
+    mailboxes: BTreeMap<PartnerNumber, Mailbox>,
+    open: BTreeMap<Seq, Open>,
+    deadlines: BTreeSet<(Micros, Seq, Deadline)>,
+}
+
+impl View {
+    /// The next statement to come.
+    pub fn next(&self) -> Seq {
+        Seq(self.next)
+    }
+
+    /// The directory head in force.
+    pub fn head(&self) -> Option<HeadName> {
+        self.head
+    }
+
+    /// Where a statement lies in the log now open.
+    pub fn leaf(&self, seq: Seq) -> LeafIndex {
+        LeafIndex(seq.0 - self.base)
+    }
+
+    /// The statement at a place of the log now open. None: not there yet.
+    pub fn seq(&self, leaf: LeafIndex) -> Option<Seq> {
+        leaf.0
+            .checked_add(self.base)
+            .filter(|seq| *seq < self.next)
+            .map(Seq)
+    }
+
+    /// A notice that is still open.
+    pub fn open(&self, seq: Seq) -> Option<&Open> {
+        self.open.get(&seq)
+    }
+
+    /// A partner's mailbox. None: nothing was ever consigned to it.
+    pub fn mailbox(&self, partner: PartnerNumber) -> Option<&Mailbox> {
+        self.mailboxes.get(&partner)
+    }
+
+    /// When time alone next has something to state.
+    pub fn next_deadline(&self) -> Option<Micros> {
+        self.deadlines.first().map(|(at, ..)| *at)
+    }
+
+    /// Open notices whose time has come, earliest first.
+    pub(crate) fn overdue(&self, now: Micros) -> impl Iterator<Item = (Micros, Seq, Deadline)> {
+        self.deadlines
+            .iter()
+            .copied()
+            .take_while(move |(at, ..)| *at <= now)
+    }
+
+    /// What waits in a mailbox after a cursor, urgent first, at most `max`.
+    pub fn due(&self, partner: PartnerNumber, after: Cursor, max: usize) -> Vec<Due> {
+        self.mailbox(partner)
+            .map(|mailbox| mailbox.due(after, max))
+            .unwrap_or_default()
+    }
+
+    /// Records one statement. It fails only where history itself is broken, and then the node stops.
+    pub fn apply(
+        &mut self,
+        seq: Seq,
+        statement: &Statement,
+        detail: &Detail,
+    ) -> Result<(), Diverged> {
+        let diverged = |problem: &'static str| Diverged {
+            seq,
+            problem: problem.into(),
+        };
+        if seq.0 != self.next {
+            return Err(diverged("out of order"));
+        }
+        match (&statement.event, detail) {
+            (Event::LogOpened { .. }, Detail::None) => self.base = seq.0,
+            (Event::DirectoryAdopted(head), Detail::None) => self.head = Some(*head),
+            (Event::Accepted(accepted), Detail::Audience(set)) => {
+                if set.root() != accepted.recipients_root || set.count() != accepted.recipient_count
+                {
+                    return Err(diverged("its recipient set is another than it commits to"));
+                }
+                self.accepted(seq, statement.observed_at, accepted, set.clone());
+            }
+            (Event::Acknowledged(acknowledged), Detail::Acknowledged(items)) => {
+                for item in items.iter().filter(|item| item.effective) {
+                    let of = Seq(item.leaf.0 + self.base);
+                    let happened = Happening::from(item.verdict);
+                    self.happened(of, acknowledged.recipient, happened)
+                        .ok_or_else(|| diverged("acknowledges what is not open"))?;
+                }
+            }
+            (Event::Expired(_), Detail::Expired(items)) => {
+                for item in items {
+                    let of = Seq(item.leaf.0 + self.base);
+                    self.happened(of, item.recipient, Happening::from(item.outcome))
+                        .ok_or_else(|| diverged("expires what is not open"))?;
+                }
+            }
+            (Event::MailboxStated(_), Detail::None) => {}
+            _ => return Err(diverged("its detail does not fit its event")),
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    fn accepted(
+        &mut self,
+        seq: Seq,
+        at: Micros,
+        accepted: &Accepted,
+        set: std::sync::Arc<crate::policy::RecipientSet>,
+    ) {
+        for number in set.members() {
+            self.mailboxes
+                .entry(PartnerNumber(number))
+                .or_default()
+                .consign(seq, accepted.precedence);
+        }
+        let open = Open::new(accepted, at, set);
+        self.deadlines
+            .insert((open.expires_at(), seq, Deadline::Expire));
+        if let Some(respond_at) = open.respond_at() {
+            self.deadlines.insert((respond_at, seq, Deadline::Respond));
+        }
+        self.open.insert(seq, open);
+    }
+
+    /// Moves what it moves; None if the notice is not open.
+    fn happened(&mut self, of: Seq, recipient: PartnerNumber, happening: Happening) -> Option<()> {
+        let open = self.open.get_mut(&of)?;
+        if open.settle(recipient, happening)
+            && let Some(mailbox) = self.mailboxes.get_mut(&recipient)
+        {
+            mailbox.settle(of, open.precedence());
+        }
+        if open.is_closed() {
+            let open = self.open.remove(&of)?;
+            self.deadlines
+                .remove(&(open.expires_at(), of, Deadline::Expire));
+            if let Some(respond_at) = open.respond_at() {
+                self.deadlines.remove(&(respond_at, of, Deadline::Respond));
+            }
+        }
+        Some(())
+    }
+}
+
+/// When a decision is due: a class counted from consignment. None: none is asked for.
+pub(crate) fn respond_at(consigned_at: Micros, respond_by: RespondBy) -> Option<Micros> {
+    let hours = match respond_by {
+        RespondBy::Unspecified | RespondBy::None => return None,
+        RespondBy::OneHour => 1,
+        RespondBy::EightHours => 8,
+        RespondBy::ThreeDays => 72,
+        RespondBy::ThirtyDays => 720,
+    };
+    Some(consigned_at.plus(hours * Micros::HOUR))
+}
+
+/// Place of a precedence among mailbox lanes, urgent first.
+pub(crate) fn lane(precedence: Precedence) -> usize {
+    match precedence {
+        Precedence::Flash => 0,
+        Precedence::Immediate => 1,
+        Precedence::Priority => 2,
+        Precedence::Routine | Precedence::Unspecified => 3,
+    }
+}

@@ -1,0 +1,390 @@
+//! Deciding, at the one point where order exists: a proposal, the view, and what this batch has decided so far.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use liaison_protocol::ack::VerifiedAcknowledgement;
+use liaison_protocol::id::{LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq};
+use liaison_protocol::limits::ITEMS_MAX;
+use liaison_protocol::part::Parts;
+use liaison_protocol::proto::{ExpiredOutcome, RelationType};
+use liaison_protocol::reason::{Reason, Refusal};
+use liaison_protocol::receipt::retain_until;
+use liaison_protocol::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
+use liaison_protocol::tlog::entry::Salt;
+use liaison_protocol::tlog::items::ItemTree;
+
+use super::{AcknowledgedDetail, Deadline, Detail, ExpiredDetail, Happening, View};
+use crate::policy::Permit;
+
+/// What someone asks to be stated.
+#[derive(Debug)]
+pub enum Proposal {
+    /// A notice that may be taken.
+    Submit(Box<Permit>),
+    /// A recipient's signed word.
+    Acknowledge(PartnerNumber, Box<VerifiedAcknowledgement>),
+    /// A newer directory head.
+    Adopt(HeadName),
+    /// A new log, which only a start proposes.
+    OpenLog(String),
+}
+
+/// What became of a proposal.
+#[derive(Debug, PartialEq)]
+pub enum Decision {
+    /// The nth draft states it.
+    State(usize),
+    /// It was stated before.
+    Already(Seq),
+    /// It changes nothing, and why.
+    Refused(Refusal),
+    /// What it was judged by has changed: judge again.
+    Stale,
+}
+
+/// What the view cannot know by itself.
+pub trait Outside {
+    /// What a name was given to in the store.
+    fn known(&self, originator: PartnerNumber, reference: &Reference) -> Option<(Seq, NoticeId)>;
+    /// A fresh salt.
+    fn salt(&mut self) -> Salt;
+    /// What this node knows of sending a notice to a recipient who never signed for it.
+    fn unsigned(&self, seq: Seq, recipient: PartnerNumber) -> ExpiredOutcome;
+}
+
+/// A statement to be, with everything that belongs to it.
+#[derive(Debug)]
+pub struct Draft {
+    /// The statement.
+    pub statement: Statement,
+    /// Its detail.
+    pub detail: Detail,
+    /// The notice it accepts: name, envelope, parts.
+    pub notice: Option<(PartnerNumber, Reference, NoticeId, Bytes, Parts)>,
+    /// Earlier statements it is about, ascending.
+    pub about: Vec<Seq>,
+}
+
+/// What this batch has decided so far, on top of the view. Dropped whole when the commit finds no room.
+pub struct Stage<'v, O> {
+    view: &'v View,
+    outside: O,
+    now: Micros,
+    under: Option<HeadName>,
+    drafts: Vec<Draft>,
+    names: HashMap<(PartnerNumber, Reference), (Seq, NoticeId)>,
+    settled: HashMap<(Seq, PartnerNumber), Vec<Happening>>,
+}
+
+impl<'v, O: Outside> Stage<'v, O> {
+    /// Opens a stage at a moment.
+    pub fn new(view: &'v View, now: Micros, outside: O) -> Self {
+        Self {
+            view,
+            outside,
+            now,
+            under: view.head(),
+            drafts: Vec::new(),
+            names: HashMap::new(),
+            settled: HashMap::new(),
+        }
+    }
+
+    /// What has been drafted, in order.
+    pub fn into_drafts(self) -> Vec<Draft> {
+        self.drafts
+    }
+
+    /// Number of drafts so far.
+    pub fn len(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// Whether nothing has been drafted.
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    fn draft(&mut self, event: Event, detail: Detail) -> usize {
+        let statement = Statement {
+            observed_at: self.now,
+            under: self.under,
+            event,
+        };
+        self.drafts.push(Draft {
+            statement,
+            detail,
+            notice: None,
+            about: Vec::new(),
+        });
+        self.drafts.len() - 1
+    }
+
+    fn seq_of(&self, nth: usize) -> Seq {
+        Seq(self.view.next().0 + nth as u64)
+    }
+
+    /// Judges one proposal.
+    pub fn decide(&mut self, proposal: Proposal) -> (Decision, Option<Proposal>) {
+        match proposal {
+            Proposal::Submit(permit) => self.submit(permit),
+            Proposal::Acknowledge(recipient, acknowledgement) => {
+                self.acknowledge(recipient, acknowledgement)
+            }
+            Proposal::Adopt(head) => (self.adopt(head), None),
+            Proposal::OpenLog(reason) => {
+                let nth = self.draft(
+                    Event::LogOpened {
+                        reason,
+                        before: Bytes::new(),
+                    },
+                    Detail::None,
+                );
+                (Decision::State(nth), None)
+            }
+        }
+    }
+
+    fn adopt(&mut self, head: HeadName) -> Decision {
+        match self.under {
+            Some(now) if now == head => {
+                Decision::Already(Seq(self.view.next().0.saturating_sub(1)))
+            }
+            Some(now) if now.version >= head.version => Decision::Refused(Refusal::new(
+                Reason::UnknownHead,
+                format!(
+                    "directory version {} is in force, {} is older",
+                    now.version.0, head.version.0
+                ),
+            )),
+            _ => {
+                let nth = self.draft(Event::DirectoryAdopted(head), Detail::None);
+                self.under = Some(head);
+                Decision::State(nth)
+            }
+        }
+    }
+
+    fn known(&self, name: &(PartnerNumber, Reference)) -> Option<(Seq, NoticeId)> {
+        self.names
+            .get(name)
+            .copied()
+            .or_else(|| self.outside.known(name.0, &name.1))
+    }
+
+    fn submit(&mut self, permit: Box<Permit>) -> (Decision, Option<Proposal>) {
+        let notice = permit.manifest().id();
+        let manifest = permit.manifest().manifest();
+        let name = (permit.originator(), manifest.reference.clone());
+        // The signature has been checked; a notice seen before gets its first receipt, however old it is by now.
+        if let Some((seq, first)) = self.known(&name) {
+            let decision = if first == notice {
+                Decision::Already(seq)
+            } else {
+                let text = format!("reference {} names {first}", manifest.reference);
+                Decision::Refused(
+                    Refusal::new(Reason::ReferenceConflict, text)
+                        .with("first_notice", first)
+                        .with("first_leaf_index", seq.0.saturating_sub(self.view.base)),
+                )
+            };
+            return (decision, None);
+        }
+        if self.under.map(|head| head.version) != Some(permit.judged_under()) {
+            return (Decision::Stale, Some(Proposal::Submit(permit)));
+        }
+        if let Err(refusal) = manifest
+            .in_time(self.now)
+            .and_then(|()| self.related(&permit))
+        {
+            return (Decision::Refused(refusal), None);
+        }
+        let audience = permit.audience().clone();
+        let accepted = Accepted {
+            notice,
+            signature: permit.manifest().signature_digest(),
+            originator: permit.originator(),
+            reference: manifest.reference.clone(),
+            kind: manifest.kind,
+            handling: manifest.handling.clone(),
+            precedence: manifest.precedence,
+            expires_at: manifest.expires_at,
+            respond_by: manifest.respond_by,
+            retain_until: retain_until(self.now, manifest.retention),
+            relation: manifest.relation.clone(),
+            recipients_root: audience.set.root(),
+            recipient_count: audience.set.count(),
+            passed_over: audience.passed_over,
+            agreements: audience.agreements.clone(),
+        };
+        let about = manifest
+            .relation
+            .as_ref()
+            .and_then(|relation| self.known(&(permit.originator(), relation.reference.clone())))
+            .map(|(seq, _)| seq)
+            .into_iter()
+            .collect();
+        let nth = self.draft(
+            Event::Accepted(accepted),
+            Detail::Audience(audience.set.clone()),
+        );
+        self.names.insert(name.clone(), (self.seq_of(nth), notice));
+        let (envelope, parts) = permit.into_stored();
+        let draft = &mut self.drafts[nth];
+        draft.about = about;
+        draft.notice = Some((name.0, name.1, notice, envelope, parts));
+        (Decision::State(nth), None)
+    }
+
+    /// What amends or cancels must name an earlier notice of the same originator.
+    fn related(&self, permit: &Permit) -> Result<(), Refusal> {
+        let Some(relation) = &permit.manifest().manifest().relation else {
+            return Ok(());
+        };
+        if !matches!(relation.kind, RelationType::Amends | RelationType::Cancels) {
+            return Ok(());
+        }
+        match self.known(&(permit.originator(), relation.reference.clone())) {
+            Some((_, notice)) if notice == relation.notice => Ok(()),
+            _ => Err(Refusal::new(
+                Reason::RelatedUnknown,
+                format!(
+                    "relation: {} is not known here under {}",
+                    relation.notice, relation.reference
+                ),
+            )),
+        }
+    }
+
+    /// Whether an item would move anything now, with what this batch has settled already. None: not consigned, or closed.
+    fn moves(
+        &self,
+        seq: Seq,
+        notice: &NoticeId,
+        recipient: PartnerNumber,
+        happening: Happening,
+    ) -> Option<bool> {
+        let mut open = std::borrow::Cow::Borrowed(self.view.open(seq)?);
+        if open.notice() != *notice {
+            return None;
+        }
+        for earlier in self.settled.get(&(seq, recipient)).into_iter().flatten() {
+            open.to_mut().settle(recipient, *earlier);
+        }
+        open.moves(recipient, happening)
+    }
+
+    fn acknowledge(
+        &mut self,
+        recipient: PartnerNumber,
+        acknowledgement: Box<VerifiedAcknowledgement>,
+    ) -> (Decision, Option<Proposal>) {
+        let mut details = Vec::with_capacity(acknowledgement.items().len());
+        let mut about = Vec::new();
+        for item in acknowledgement.items() {
+            let seq = Seq(item.leaf.0.saturating_add(self.view.base));
+            let happening = Happening::from(item.verdict);
+            let effective = self.moves(seq, &item.notice, recipient, happening) == Some(true);
+            if effective {
+                self.settled
+                    .entry((seq, recipient))
+                    .or_default()
+                    .push(happening);
+                about.push(seq);
+            }
+            details.push(AcknowledgedDetail {
+                salt: item.salt,
+                leaf: item.leaf,
+                notice: item.notice,
+                verdict: item.verdict,
+                reason: item.reason.clone(),
+                effective,
+            });
+        }
+        if about.is_empty() {
+            // Everything had been settled: whoever asks reads from the store what settled it.
+            return (
+                Decision::Stale,
+                Some(Proposal::Acknowledge(recipient, acknowledgement)),
+            );
+        }
+        about.sort_unstable();
+        about.dedup();
+        let signed = acknowledgement.signed();
+        let event = Event::Acknowledged(Acknowledged {
+            recipient,
+            envelope: acknowledgement.envelope().clone(),
+            root: signed.root,
+            count: signed.count,
+        });
+        let nth = self.draft(event, Detail::Acknowledged(details));
+        self.drafts[nth].about = about;
+        (Decision::State(nth), None)
+    }
+
+    /// One bounded pass of the clock: at most 4,096 items. Whether more is overdue shows in the view afterwards. It comes before
+    /// anything else is decided in a batch, so that what it closes was open.
+    pub fn expire(&mut self) {
+        let (mut details, mut about, mut deadline) = (Vec::new(), Vec::new(), None);
+        for (at, seq, which) in self.view.overdue(self.now) {
+            let Some(open) = self.view.open(seq) else {
+                continue;
+            };
+            let leaf = LeafIndex(seq.0 - self.view.base);
+            let mut items: Vec<(PartnerNumber, ExpiredOutcome)> = match which {
+                Deadline::Respond => open
+                    .undecided()
+                    .map(|number| (number, ExpiredOutcome::Unanswered))
+                    .collect(),
+                Deadline::Expire => {
+                    let lost = open
+                        .waiting()
+                        .map(|number| (number, self.outside.unsigned(seq, number)));
+                    let waiting: Vec<_> = open.waiting().collect();
+                    let silent = open.undecided().filter(|number| !waiting.contains(number));
+                    lost.chain(silent.map(|number| (number, ExpiredOutcome::Unanswered)))
+                        .collect()
+                }
+            };
+            // Both deadlines of one notice may be over: what the first has closed is not closed again.
+            items.retain(|(number, outcome)| {
+                !self
+                    .settled
+                    .get(&(seq, *number))
+                    .is_some_and(|past| past.contains(&Happening::from(*outcome)))
+            });
+            items.truncate(ITEMS_MAX - details.len());
+            for (recipient, outcome) in items {
+                self.settled
+                    .entry((seq, recipient))
+                    .or_default()
+                    .push(Happening::from(outcome));
+                details.push(ExpiredDetail {
+                    salt: self.outside.salt(),
+                    leaf,
+                    recipient,
+                    outcome,
+                });
+            }
+            about.push(seq);
+            deadline = Some(at);
+            if details.len() == ITEMS_MAX {
+                break;
+            }
+        }
+        let Some(deadline) = deadline.filter(|_| !details.is_empty()) else {
+            return;
+        };
+        about.sort_unstable();
+        about.dedup();
+        let root = ItemTree::over(details.iter().map(ExpiredDetail::leaf_data)).root();
+        let event = Event::Expired(Expired {
+            deadline,
+            root,
+            count: details.len() as u32,
+        });
+        let nth = self.draft(event, Detail::Expired(details));
+        self.drafts[nth].about = about;
+    }
+}
