@@ -28,14 +28,9 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// Starts counting now.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place where clocks are read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place where clocks are read")]
     pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 }
 
@@ -46,14 +41,9 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place where clocks are read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place where clocks are read")]
     fn now(&self) -> Micros {
-        let since = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 
@@ -91,8 +81,6 @@ impl Default for SystemEntropy {
 
 impl Entropy for SystemEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
-        self.0
-            .fill(bytes)
-            .expect("the operating system gives randomness");
+        self.0.fill(bytes).expect("the operating system gives randomness");
     }
 }

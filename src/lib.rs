@@ -3,5 +3,6 @@
 
 pub mod clock;
 pub mod policy;
+pub mod sequencer;
 pub mod state;
 pub mod store;

@@ -20,11 +20,7 @@ pub struct RecipientSet {
 impl RecipientSet {
     /// Joins the recipients and a fresh secret.
     pub fn new(secret: [u8; 32], members: RoaringBitmap) -> Self {
-        Self {
-            secret,
-            members,
-            tree: OnceLock::new(),
-        }
+        Self { secret, members, tree: OnceLock::new() }
     }
 
     /// The recipients' numbers.
@@ -50,12 +46,7 @@ impl RecipientSet {
         let index = self.members.rank(number.0) - 1;
         Some(proto::ItemProof {
             index,
-            path: self
-                .tree()
-                .path(index)?
-                .into_iter()
-                .map(Hash::to_bytes)
-                .collect(),
+            path: self.tree().path(index)?.into_iter().map(Hash::to_bytes).collect(),
             item: Some(proto::item_proof::Item::Recipient(proto::RecipientItem {
                 salt: self.salt(number).to_bytes(),
                 number: number.0,
@@ -66,10 +57,7 @@ impl RecipientSet {
     fn tree(&self) -> &ItemTree {
         self.tree.get_or_init(|| {
             ItemTree::over(
-                self.members
-                    .iter()
-                    .map(PartnerNumber)
-                    .map(|number| items::recipient(&self.salt(number), number)),
+                self.members.iter().map(PartnerNumber).map(|number| items::recipient(&self.salt(number), number)),
             )
         })
     }
@@ -86,19 +74,14 @@ impl RecipientSet {
     pub fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(32 + self.members.serialized_size());
         bytes.put_slice(&self.secret);
-        self.members
-            .serialize_into((&mut bytes).writer())
-            .expect("memory takes all bytes");
+        self.members.serialize_into((&mut bytes).writer()).expect("memory takes all bytes");
         bytes.freeze()
     }
 
     /// As [`RecipientSet::encode`] wrote it; None for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (secret, members) = bytes.split_first_chunk::<32>()?;
-        Some(Self::new(
-            *secret,
-            RoaringBitmap::deserialize_from(members).ok()?,
-        ))
+        Some(Self::new(*secret, RoaringBitmap::deserialize_from(members).ok()?))
     }
 }
 

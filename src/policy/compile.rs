@@ -43,26 +43,20 @@ impl CompiledDirectory {
         let mut rows: HashMap<_, Vec<Row>> = HashMap::new();
         for agreement in directory.agreements() {
             let set = |parties: &[_]| -> RoaringBitmap {
-                parties
-                    .iter()
-                    .flat_map(|party| directory.members(party))
-                    .map(|number| number.0)
-                    .collect()
+                parties.iter().flat_map(|party| directory.members(party)).map(|number| number.0).collect()
             };
             let recipients = Arc::new(set(&agreement.recipients));
             for originator in set(&agreement.originators) {
                 for kind in &agreement.kinds {
-                    rows.entry((PartnerNumber(originator), *kind))
-                        .or_default()
-                        .push(Row {
-                            recipients: recipients.clone(),
-                            from: agreement.from,
-                            until: agreement.until,
-                            agreement: agreement.digest,
-                            handling: agreement.highest_handling,
-                            tlp: agreement.highest_tlp,
-                            precedence: agreement.highest_precedence,
-                        });
+                    rows.entry((PartnerNumber(originator), *kind)).or_default().push(Row {
+                        recipients: recipients.clone(),
+                        from: agreement.from,
+                        until: agreement.until,
+                        agreement: agreement.digest,
+                        handling: agreement.highest_handling,
+                        tlp: agreement.highest_tlp,
+                        precedence: agreement.highest_precedence,
+                    });
                 }
             }
         }
@@ -80,9 +74,6 @@ impl CompiledDirectory {
     }
 
     pub(super) fn rows(&self, originator: PartnerNumber, kind: Kind) -> &[Row] {
-        self.rows
-            .get(&(originator, kind))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+        self.rows.get(&(originator, kind)).map(Vec::as_slice).unwrap_or_default()
     }
 }

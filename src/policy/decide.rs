@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use liaison_protocol::directory::Partner;
 use liaison_protocol::id::{AgreementDigest, HeadVersion, Micros, NodeId, PartnerId};
 use liaison_protocol::manifest::{Manifest, VerifiedManifest};
@@ -49,11 +48,6 @@ impl Permit {
     pub fn judged_under(&self) -> HeadVersion {
         self.judged_under
     }
-
-    /// What is stored of it: the envelope exactly as it came, and the parts.
-    pub fn into_stored(self) -> (Bytes, Parts) {
-        (self.manifest.envelope().clone(), self.parts)
-    }
 }
 
 /// Permits a notice. The caller is a registered, active partner; `audience` gives the resolved audience, from a cache or anew.
@@ -69,27 +63,15 @@ pub fn authorise(
     if *named != caller.id {
         return Err(Refusal::new(
             Reason::SenderMismatch,
-            format!(
-                "originator: the notice names {named}, the caller is {}",
-                caller.id
-            ),
+            format!("originator: the notice names {named}, the caller is {}", caller.id),
         ));
     }
     if caller.home != *node {
-        return Err(Refusal::new(
-            Reason::NotHome,
-            format!("the home of {} is node {}", caller.id, caller.home),
-        )
-        .with("home", &caller.home));
+        return Err(Refusal::new(Reason::NotHome, format!("the home of {} is node {}", caller.id, caller.home))
+            .with("home", &caller.home));
     }
     let audience = audience(manifest.manifest())?;
-    Ok(Permit {
-        manifest,
-        parts,
-        audience,
-        originator: caller.number,
-        judged_under: directory.version(),
-    })
+    Ok(Permit { manifest, parts, audience, originator: caller.number, judged_under: directory.version() })
 }
 
 /// An audience as sets, before its recipients are salted.
@@ -115,32 +97,19 @@ pub fn resolve(
     now: Micros,
 ) -> Result<Resolved, Refusal> {
     let rows = directory.rows(caller.number, manifest.kind);
-    let admitted: Vec<_> = rows
-        .iter()
-        .filter(|row| row.admits(&manifest.handling, manifest.precedence))
-        .collect();
-    let in_force = || {
-        admitted
-            .iter()
-            .filter(|row| row.from <= now && now < row.until)
-    };
+    let admitted: Vec<_> = rows.iter().filter(|row| row.admits(&manifest.handling, manifest.precedence)).collect();
+    let in_force = || admitted.iter().filter(|row| row.from <= now && now < row.until);
     let mut reachable = in_force().fold(RoaringBitmap::new(), |set, row| set | &*row.recipients);
     reachable.remove(caller.number.0);
 
     let mut members = RoaringBitmap::new();
     for id in &manifest.audience.partners {
         // A stranger and a partner out of reach get the same answer.
-        let partner = directory
-            .directory()
-            .partner(id)
-            .filter(|partner| reachable.contains(partner.number.0));
+        let partner = directory.directory().partner(id).filter(|partner| reachable.contains(partner.number.0));
         let partner = partner.ok_or_else(|| not_covered("partners", id))?;
         if partner.home != *node {
-            return Err(Refusal::new(
-                Reason::NoRoute,
-                format!("audience.partners: {id} has another home"),
-            )
-            .with("recipient", id));
+            return Err(Refusal::new(Reason::NoRoute, format!("audience.partners: {id} has another home"))
+                .with("recipient", id));
         }
         members.insert(partner.number.0);
     }
@@ -154,19 +123,12 @@ pub fn resolve(
     let mut passed_over = RoaringBitmap::new();
     for id in &manifest.audience.groups {
         let wanted: RoaringBitmap = match directory.directory().group(id) {
-            Some(_) => directory
-                .directory()
-                .members(id)
-                .into_iter()
-                .map(|number| number.0)
-                .collect(),
+            Some(_) => directory.directory().members(id).into_iter().map(|number| number.0).collect(),
             None => RoaringBitmap::new(),
         };
         let wanted = wanted - &exempted - RoaringBitmap::from_iter([caller.number.0]);
         let home_here = |number: &u32| {
-            let partner = directory
-                .directory()
-                .numbered(liaison_protocol::id::PartnerNumber(*number));
+            let partner = directory.directory().numbered(liaison_protocol::id::PartnerNumber(*number));
             partner.is_some_and(|partner| partner.home == *node)
         };
         let covered: RoaringBitmap = (&wanted & &reachable).iter().filter(home_here).collect();
@@ -177,23 +139,15 @@ pub fn resolve(
         members |= covered;
     }
     if members.is_empty() {
-        return Err(Refusal::new(
-            Reason::NobodyToReach,
-            "audience: nobody remains",
-        ));
+        return Err(Refusal::new(Reason::NobodyToReach, "audience: nobody remains"));
     }
-    let agreements: BTreeSet<_> = in_force()
-        .filter(|row| !row.recipients.is_disjoint(&members))
-        .map(|row| row.agreement)
-        .collect();
+    let agreements: BTreeSet<_> =
+        in_force().filter(|row| !row.recipients.is_disjoint(&members)).map(|row| row.agreement).collect();
     let edges = admitted.iter().flat_map(|row| [row.from, row.until]);
     Ok(Resolved {
         passed_over: u32::try_from((passed_over - &members).len()).unwrap_or(u32::MAX),
         agreements: agreements.into_iter().collect(),
-        until: edges
-            .filter(|edge| *edge > now)
-            .min()
-            .unwrap_or(Micros(i64::MAX)),
+        until: edges.filter(|edge| *edge > now).min().unwrap_or(Micros(i64::MAX)),
         members,
     })
 }

@@ -96,21 +96,13 @@ pub struct Standing {
 
 impl Standing {
     /// Before anything happened.
-    pub const CONSIGNED: Self = Self {
-        delivery: Delivery::Waiting,
-        decided: Decided::Open,
-    };
+    pub const CONSIGNED: Self = Self { delivery: Delivery::Waiting, decided: Decided::Open };
 
     /// None: it moves no axis.
     pub fn after(self, happening: Happening) -> Option<Self> {
-        let (delivery, decided) = (
-            self.delivery.after(happening),
-            self.decided.after(happening),
-        );
-        (delivery.is_some() || decided.is_some()).then(|| Self {
-            delivery: delivery.unwrap_or(self.delivery),
-            decided: decided.unwrap_or(self.decided),
-        })
+        let (delivery, decided) = (self.delivery.after(happening), self.decided.after(happening));
+        (delivery.is_some() || decided.is_some())
+            .then(|| Self { delivery: delivery.unwrap_or(self.delivery), decided: decided.unwrap_or(self.decided) })
     }
 }
 
@@ -124,44 +116,19 @@ mod tests {
         let rows: &[(&[Happening], Delivery, Decided)] = &[
             (&[], Delivery::Waiting, Decided::Open),
             (&[Received], Delivery::HandedOver, Decided::Open),
-            (
-                &[Received, Accepted],
-                Delivery::HandedOver,
-                Decided::Accepted,
-            ),
-            (
-                &[Accepted, Refused],
-                Delivery::HandedOver,
-                Decided::Accepted,
-            ),
+            (&[Received, Accepted], Delivery::HandedOver, Decided::Accepted),
+            (&[Accepted, Refused], Delivery::HandedOver, Decided::Accepted),
             (&[Refused, Accepted], Delivery::HandedOver, Decided::Refused),
             (&[Unanswered], Delivery::Waiting, Decided::Unanswered),
-            (
-                &[Unanswered, Accepted],
-                Delivery::HandedOver,
-                Decided::Unanswered,
-            ),
+            (&[Unanswered, Accepted], Delivery::HandedOver, Decided::Unanswered),
             (&[NotDelivered], Delivery::Undelivered, Decided::Open),
-            (
-                &[Received, NotDelivered],
-                Delivery::HandedOver,
-                Decided::Open,
-            ),
+            (&[Received, NotDelivered], Delivery::HandedOver, Decided::Open),
         ];
         for (happenings, delivery, decided) in rows {
             let standing = happenings
                 .iter()
-                .fold(Standing::CONSIGNED, |standing, happening| {
-                    standing.after(*happening).unwrap_or(standing)
-                });
-            assert_eq!(
-                standing,
-                Standing {
-                    delivery: *delivery,
-                    decided: *decided
-                },
-                "{happenings:?}"
-            );
+                .fold(Standing::CONSIGNED, |standing, happening| standing.after(*happening).unwrap_or(standing));
+            assert_eq!(standing, Standing { delivery: *delivery, decided: *decided }, "{happenings:?}");
         }
     }
 }

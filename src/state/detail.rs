@@ -154,9 +154,7 @@ impl StoredDetail {
         let wire = Wire::decode(bytes.clone()).map_err(|_| BadDetail)?;
         Ok(match wire.body.ok_or(BadDetail)? {
             Body::Audience(root) => Self::Audience(Hash::from_slice(&root).ok_or(BadDetail)?),
-            Body::Acknowledged(Acknowledged { items, effective })
-                if items.len() == effective.len() =>
-            {
+            Body::Acknowledged(Acknowledged { items, effective }) if items.len() == effective.len() => {
                 let read = |(item, effective): (&proto::AcknowledgedItem, bool)| {
                     let item = Item::read(item, 0).map_err(|_| BadDetail)?;
                     Ok(AcknowledgedDetail {
@@ -168,13 +166,7 @@ impl StoredDetail {
                         effective,
                     })
                 };
-                Self::Whole(Detail::Acknowledged(
-                    items
-                        .iter()
-                        .zip(effective)
-                        .map(read)
-                        .collect::<Result<_, _>>()?,
-                ))
+                Self::Whole(Detail::Acknowledged(items.iter().zip(effective).map(read).collect::<Result<_, _>>()?))
             }
             Body::Acknowledged(_) => return Err(BadDetail),
             Body::Expired(Expired { items }) => {
@@ -186,9 +178,7 @@ impl StoredDetail {
                         outcome: item.outcome(),
                     })
                 };
-                Self::Whole(Detail::Expired(
-                    items.iter().map(read).collect::<Result<_, _>>()?,
-                ))
+                Self::Whole(Detail::Expired(items.iter().map(read).collect::<Result<_, _>>()?))
             }
         })
     }

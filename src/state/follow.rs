@@ -43,28 +43,16 @@ impl Folding {
     }
 
     /// Reads an entry and says which recipient set must be handed in before it can be folded.
-    pub fn read(
-        &self,
-        seq: Seq,
-        opening: &Opening,
-        detail: &Bytes,
-    ) -> Result<(Needing, Option<Hash>), Diverged> {
+    pub fn read(&self, seq: Seq, opening: &Opening, detail: &Bytes) -> Result<(Needing, Option<Hash>), Diverged> {
         let diverged = |problem: String| Diverged { seq, problem };
-        let statement = Statement::decode(opening.statement.clone())
-            .map_err(|refusal| diverged(refusal.message))?;
+        let statement =
+            Statement::decode(opening.statement.clone()).map_err(|refusal| diverged(refusal.message))?;
         let detail = StoredDetail::decode(detail).map_err(|bad| diverged(bad.to_string()))?;
         let missing = match detail {
             StoredDetail::Audience(root) if !self.sets.contains_key(&root) => Some(root),
             _ => None,
         };
-        Ok((
-            Needing {
-                seq,
-                statement,
-                detail,
-            },
-            missing,
-        ))
+        Ok((Needing { seq, statement, detail }, missing))
     }
 
     /// Hands in a recipient set; it must be the one that its root names.
@@ -77,18 +65,11 @@ impl Folding {
 
     /// Folds what was read.
     pub fn fold(&mut self, needing: Needing) -> Result<(), Diverged> {
-        let Needing {
-            seq,
-            statement,
-            detail,
-        } = needing;
+        let Needing { seq, statement, detail } = needing;
         let detail = match detail {
             StoredDetail::Whole(detail) => detail,
             StoredDetail::Audience(root) => {
-                let missing = || Diverged {
-                    seq,
-                    problem: "its recipient set is missing".into(),
-                };
+                let missing = || Diverged { seq, problem: "its recipient set is missing".into() };
                 Detail::Audience(self.sets.get(&root).cloned().ok_or_else(missing)?)
             }
         };

@@ -61,10 +61,7 @@ impl Mailbox {
         for (lane, (waiting, from)) in self.due.iter().zip(after.0).enumerate() {
             let mut waiting = waiting.iter();
             waiting.advance_to(from);
-            found.extend(waiting.take(max - found.len()).map(|seq| Due {
-                seq: Seq(seq),
-                lane,
-            }));
+            found.extend(waiting.take(max - found.len()).map(|seq| Due { seq: Seq(seq), lane }));
             if found.len() == max {
                 break;
             }
@@ -80,12 +77,9 @@ mod tests {
     #[test]
     fn urgent_notices_come_first_and_none_twice() {
         let mut mailbox = Mailbox::default();
-        for (seq, precedence) in [
-            (3, Precedence::Routine),
-            (5, Precedence::Flash),
-            (6, Precedence::Routine),
-            (9, Precedence::Immediate),
-        ] {
+        for (seq, precedence) in
+            [(3, Precedence::Routine), (5, Precedence::Flash), (6, Precedence::Routine), (9, Precedence::Immediate)]
+        {
             mailbox.consign(Seq(seq), precedence);
         }
         let mut cursor = Cursor::default();

@@ -59,10 +59,7 @@ impl View {
 
     /// The statement at a place of the log now open. None: not there yet.
     pub fn seq(&self, leaf: LeafIndex) -> Option<Seq> {
-        leaf.0
-            .checked_add(self.base)
-            .filter(|seq| *seq < self.next)
-            .map(Seq)
+        leaf.0.checked_add(self.base).filter(|seq| *seq < self.next).map(Seq)
     }
 
     /// A notice that is still open.
@@ -82,30 +79,17 @@ impl View {
 
     /// Open notices whose time has come, earliest first.
     pub(crate) fn overdue(&self, now: Micros) -> impl Iterator<Item = (Micros, Seq, Deadline)> {
-        self.deadlines
-            .iter()
-            .copied()
-            .take_while(move |(at, ..)| *at <= now)
+        self.deadlines.iter().copied().take_while(move |(at, ..)| *at <= now)
     }
 
     /// What waits in a mailbox after a cursor, urgent first, at most `max`.
     pub fn due(&self, partner: PartnerNumber, after: Cursor, max: usize) -> Vec<Due> {
-        self.mailbox(partner)
-            .map(|mailbox| mailbox.due(after, max))
-            .unwrap_or_default()
+        self.mailbox(partner).map(|mailbox| mailbox.due(after, max)).unwrap_or_default()
     }
 
     /// Records one statement. It fails only where history itself is broken, and then the node stops.
-    pub fn apply(
-        &mut self,
-        seq: Seq,
-        statement: &Statement,
-        detail: &Detail,
-    ) -> Result<(), Diverged> {
-        let diverged = |problem: &'static str| Diverged {
-            seq,
-            problem: problem.into(),
-        };
+    pub fn apply(&mut self, seq: Seq, statement: &Statement, detail: &Detail) -> Result<(), Diverged> {
+        let diverged = |problem: &'static str| Diverged { seq, problem: problem.into() };
         if seq.0 != self.next {
             return Err(diverged("out of order"));
         }
@@ -113,8 +97,7 @@ impl View {
             (Event::LogOpened { .. }, Detail::None) => self.base = seq.0,
             (Event::DirectoryAdopted(head), Detail::None) => self.head = Some(*head),
             (Event::Accepted(accepted), Detail::Audience(set)) => {
-                if set.root() != accepted.recipients_root || set.count() != accepted.recipient_count
-                {
+                if set.root() != accepted.recipients_root || set.count() != accepted.recipient_count {
                     return Err(diverged("its recipient set is another than it commits to"));
                 }
                 self.accepted(seq, statement.observed_at, accepted, set.clone());
@@ -149,14 +132,10 @@ impl View {
         set: std::sync::Arc<crate::policy::RecipientSet>,
     ) {
         for number in set.members() {
-            self.mailboxes
-                .entry(PartnerNumber(number))
-                .or_default()
-                .consign(seq, accepted.precedence);
+            self.mailboxes.entry(PartnerNumber(number)).or_default().consign(seq, accepted.precedence);
         }
         let open = Open::new(accepted, at, set);
-        self.deadlines
-            .insert((open.expires_at(), seq, Deadline::Expire));
+        self.deadlines.insert((open.expires_at(), seq, Deadline::Expire));
         if let Some(respond_at) = open.respond_at() {
             self.deadlines.insert((respond_at, seq, Deadline::Respond));
         }
@@ -173,8 +152,7 @@ impl View {
         }
         if open.is_closed() {
             let open = self.open.remove(&of)?;
-            self.deadlines
-                .remove(&(open.expires_at(), of, Deadline::Expire));
+            self.deadlines.remove(&(open.expires_at(), of, Deadline::Expire));
             if let Some(respond_at) = open.respond_at() {
                 self.deadlines.remove(&(respond_at, of, Deadline::Respond));
             }

@@ -73,16 +73,11 @@ impl Open {
     /// Whether a happening would move anything for a recipient. None: not a recipient.
     pub fn moves(&self, recipient: PartnerNumber, happening: Happening) -> Option<bool> {
         let number = recipient.0;
-        self.recipients
-            .members()
-            .contains(number)
-            .then(|| match happening {
-                Happening::Received | Happening::NotDelivered => self.waits(number),
-                Happening::Accepted | Happening::Refused => {
-                    self.waits(number) || self.undecided_by(number)
-                }
-                Happening::Unanswered => self.undecided_by(number),
-            })
+        self.recipients.members().contains(number).then(|| match happening {
+            Happening::Received | Happening::NotDelivered => self.waits(number),
+            Happening::Accepted | Happening::Refused => self.waits(number) || self.undecided_by(number),
+            Happening::Unanswered => self.undecided_by(number),
+        })
     }
 
     fn waits(&self, number: u32) -> bool {
@@ -95,20 +90,12 @@ impl Open {
 
     /// Recipients it still waits for.
     pub fn waiting(&self) -> impl Iterator<Item = PartnerNumber> + '_ {
-        self.recipients
-            .members()
-            .iter()
-            .filter(|number| self.waits(*number))
-            .map(PartnerNumber)
+        self.recipients.members().iter().filter(|number| self.waits(*number)).map(PartnerNumber)
     }
 
     /// Recipients whose decision is open.
     pub fn undecided(&self) -> impl Iterator<Item = PartnerNumber> + '_ {
-        self.recipients
-            .members()
-            .iter()
-            .filter(|number| self.undecided_by(*number))
-            .map(PartnerNumber)
+        self.recipients.members().iter().filter(|number| self.undecided_by(*number)).map(PartnerNumber)
     }
 
     /// Records what moves; says whether it no longer waits for this recipient because of it.

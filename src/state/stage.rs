@@ -1,12 +1,12 @@
 //! Deciding, at the one point where order exists: a proposal, the view, and what this batch has decided so far.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use liaison_protocol::ack::VerifiedAcknowledgement;
 use liaison_protocol::id::{LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq};
 use liaison_protocol::limits::ITEMS_MAX;
-use liaison_protocol::part::Parts;
 use liaison_protocol::proto::{ExpiredOutcome, RelationType};
 use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::receipt::retain_until;
@@ -18,12 +18,12 @@ use super::{AcknowledgedDetail, Deadline, Detail, ExpiredDetail, Happening, View
 use crate::policy::Permit;
 
 /// What someone asks to be stated.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Proposal {
     /// A notice that may be taken.
-    Submit(Box<Permit>),
+    Submit(Arc<Permit>),
     /// A recipient's signed word.
-    Acknowledge(PartnerNumber, Box<VerifiedAcknowledgement>),
+    Acknowledge(PartnerNumber, Arc<VerifiedAcknowledgement>),
     /// A newer directory head.
     Adopt(HeadName),
     /// A new log, which only a start proposes.
@@ -60,8 +60,8 @@ pub struct Draft {
     pub statement: Statement,
     /// Its detail.
     pub detail: Detail,
-    /// The notice it accepts: name, envelope, parts.
-    pub notice: Option<(PartnerNumber, Reference, NoticeId, Bytes, Parts)>,
+    /// The notice it accepts.
+    pub notice: Option<Arc<Permit>>,
     /// Earlier statements it is about, ascending.
     pub about: Vec<Seq>,
 }
@@ -107,17 +107,8 @@ impl<'v, O: Outside> Stage<'v, O> {
     }
 
     fn draft(&mut self, event: Event, detail: Detail) -> usize {
-        let statement = Statement {
-            observed_at: self.now,
-            under: self.under,
-            event,
-        };
-        self.drafts.push(Draft {
-            statement,
-            detail,
-            notice: None,
-            about: Vec::new(),
-        });
+        let statement = Statement { observed_at: self.now, under: self.under, event };
+        self.drafts.push(Draft { statement, detail, notice: None, about: Vec::new() });
         self.drafts.len() - 1
     }
 
@@ -126,37 +117,24 @@ impl<'v, O: Outside> Stage<'v, O> {
     }
 
     /// Judges one proposal.
-    pub fn decide(&mut self, proposal: Proposal) -> (Decision, Option<Proposal>) {
+    pub fn decide(&mut self, proposal: &Proposal) -> Decision {
         match proposal {
             Proposal::Submit(permit) => self.submit(permit),
-            Proposal::Acknowledge(recipient, acknowledgement) => {
-                self.acknowledge(recipient, acknowledgement)
-            }
-            Proposal::Adopt(head) => (self.adopt(head), None),
+            Proposal::Acknowledge(recipient, acknowledgement) => self.acknowledge(*recipient, acknowledgement),
+            Proposal::Adopt(head) => self.adopt(*head),
             Proposal::OpenLog(reason) => {
-                let nth = self.draft(
-                    Event::LogOpened {
-                        reason,
-                        before: Bytes::new(),
-                    },
-                    Detail::None,
-                );
-                (Decision::State(nth), None)
+                let event = Event::LogOpened { reason: reason.clone(), before: Bytes::new() };
+                Decision::State(self.draft(event, Detail::None))
             }
         }
     }
 
     fn adopt(&mut self, head: HeadName) -> Decision {
         match self.under {
-            Some(now) if now == head => {
-                Decision::Already(Seq(self.view.next().0.saturating_sub(1)))
-            }
+            Some(now) if now == head => Decision::Already(Seq(self.view.next().0.saturating_sub(1))),
             Some(now) if now.version >= head.version => Decision::Refused(Refusal::new(
                 Reason::UnknownHead,
-                format!(
-                    "directory version {} is in force, {} is older",
-                    now.version.0, head.version.0
-                ),
+                format!("directory version {} is in force, {} is older", now.version.0, head.version.0),
             )),
             _ => {
                 let nth = self.draft(Event::DirectoryAdopted(head), Detail::None);
@@ -167,19 +145,16 @@ impl<'v, O: Outside> Stage<'v, O> {
     }
 
     fn known(&self, name: &(PartnerNumber, Reference)) -> Option<(Seq, NoticeId)> {
-        self.names
-            .get(name)
-            .copied()
-            .or_else(|| self.outside.known(name.0, &name.1))
+        self.names.get(name).copied().or_else(|| self.outside.known(name.0, &name.1))
     }
 
-    fn submit(&mut self, permit: Box<Permit>) -> (Decision, Option<Proposal>) {
+    fn submit(&mut self, permit: &Arc<Permit>) -> Decision {
         let notice = permit.manifest().id();
         let manifest = permit.manifest().manifest();
         let name = (permit.originator(), manifest.reference.clone());
         // The signature has been checked; a notice seen before gets its first receipt, however old it is by now.
         if let Some((seq, first)) = self.known(&name) {
-            let decision = if first == notice {
+            return if first == notice {
                 Decision::Already(seq)
             } else {
                 let text = format!("reference {} names {first}", manifest.reference);
@@ -189,16 +164,12 @@ impl<'v, O: Outside> Stage<'v, O> {
                         .with("first_leaf_index", seq.0.saturating_sub(self.view.base)),
                 )
             };
-            return (decision, None);
         }
         if self.under.map(|head| head.version) != Some(permit.judged_under()) {
-            return (Decision::Stale, Some(Proposal::Submit(permit)));
+            return Decision::Stale;
         }
-        if let Err(refusal) = manifest
-            .in_time(self.now)
-            .and_then(|()| self.related(&permit))
-        {
-            return (Decision::Refused(refusal), None);
+        if let Err(refusal) = manifest.in_time(self.now).and_then(|()| self.related(permit)) {
+            return Decision::Refused(refusal);
         }
         let audience = permit.audience().clone();
         let accepted = Accepted {
@@ -225,16 +196,11 @@ impl<'v, O: Outside> Stage<'v, O> {
             .map(|(seq, _)| seq)
             .into_iter()
             .collect();
-        let nth = self.draft(
-            Event::Accepted(accepted),
-            Detail::Audience(audience.set.clone()),
-        );
-        self.names.insert(name.clone(), (self.seq_of(nth), notice));
-        let (envelope, parts) = permit.into_stored();
-        let draft = &mut self.drafts[nth];
-        draft.about = about;
-        draft.notice = Some((name.0, name.1, notice, envelope, parts));
-        (Decision::State(nth), None)
+        let nth = self.draft(Event::Accepted(accepted), Detail::Audience(audience.set.clone()));
+        self.names.insert(name, (self.seq_of(nth), notice));
+        self.drafts[nth].about = about;
+        self.drafts[nth].notice = Some(permit.clone());
+        Decision::State(nth)
     }
 
     /// What amends or cancels must name an earlier notice of the same originator.
@@ -249,22 +215,13 @@ impl<'v, O: Outside> Stage<'v, O> {
             Some((_, notice)) if notice == relation.notice => Ok(()),
             _ => Err(Refusal::new(
                 Reason::RelatedUnknown,
-                format!(
-                    "relation: {} is not known here under {}",
-                    relation.notice, relation.reference
-                ),
+                format!("relation: {} is not known here under {}", relation.notice, relation.reference),
             )),
         }
     }
 
     /// Whether an item would move anything now, with what this batch has settled already. None: not consigned, or closed.
-    fn moves(
-        &self,
-        seq: Seq,
-        notice: &NoticeId,
-        recipient: PartnerNumber,
-        happening: Happening,
-    ) -> Option<bool> {
+    fn moves(&self, seq: Seq, notice: &NoticeId, recipient: PartnerNumber, happening: Happening) -> Option<bool> {
         let mut open = std::borrow::Cow::Borrowed(self.view.open(seq)?);
         if open.notice() != *notice {
             return None;
@@ -275,11 +232,7 @@ impl<'v, O: Outside> Stage<'v, O> {
         open.moves(recipient, happening)
     }
 
-    fn acknowledge(
-        &mut self,
-        recipient: PartnerNumber,
-        acknowledgement: Box<VerifiedAcknowledgement>,
-    ) -> (Decision, Option<Proposal>) {
+    fn acknowledge(&mut self, recipient: PartnerNumber, acknowledgement: &VerifiedAcknowledgement) -> Decision {
         let mut details = Vec::with_capacity(acknowledgement.items().len());
         let mut about = Vec::new();
         for item in acknowledgement.items() {
@@ -287,10 +240,7 @@ impl<'v, O: Outside> Stage<'v, O> {
             let happening = Happening::from(item.verdict);
             let effective = self.moves(seq, &item.notice, recipient, happening) == Some(true);
             if effective {
-                self.settled
-                    .entry((seq, recipient))
-                    .or_default()
-                    .push(happening);
+                self.settled.entry((seq, recipient)).or_default().push(happening);
                 about.push(seq);
             }
             details.push(AcknowledgedDetail {
@@ -304,10 +254,7 @@ impl<'v, O: Outside> Stage<'v, O> {
         }
         if about.is_empty() {
             // Everything had been settled: whoever asks reads from the store what settled it.
-            return (
-                Decision::Stale,
-                Some(Proposal::Acknowledge(recipient, acknowledgement)),
-            );
+            return Decision::Stale;
         }
         about.sort_unstable();
         about.dedup();
@@ -320,7 +267,7 @@ impl<'v, O: Outside> Stage<'v, O> {
         });
         let nth = self.draft(event, Detail::Acknowledged(details));
         self.drafts[nth].about = about;
-        (Decision::State(nth), None)
+        Decision::State(nth)
     }
 
     /// One bounded pass of the clock: at most 4,096 items. Whether more is overdue shows in the view afterwards. It comes before
@@ -333,39 +280,22 @@ impl<'v, O: Outside> Stage<'v, O> {
             };
             let leaf = LeafIndex(seq.0 - self.view.base);
             let mut items: Vec<(PartnerNumber, ExpiredOutcome)> = match which {
-                Deadline::Respond => open
-                    .undecided()
-                    .map(|number| (number, ExpiredOutcome::Unanswered))
-                    .collect(),
+                Deadline::Respond => open.undecided().map(|number| (number, ExpiredOutcome::Unanswered)).collect(),
                 Deadline::Expire => {
-                    let lost = open
-                        .waiting()
-                        .map(|number| (number, self.outside.unsigned(seq, number)));
+                    let lost = open.waiting().map(|number| (number, self.outside.unsigned(seq, number)));
                     let waiting: Vec<_> = open.waiting().collect();
                     let silent = open.undecided().filter(|number| !waiting.contains(number));
-                    lost.chain(silent.map(|number| (number, ExpiredOutcome::Unanswered)))
-                        .collect()
+                    lost.chain(silent.map(|number| (number, ExpiredOutcome::Unanswered))).collect()
                 }
             };
             // Both deadlines of one notice may be over: what the first has closed is not closed again.
             items.retain(|(number, outcome)| {
-                !self
-                    .settled
-                    .get(&(seq, *number))
-                    .is_some_and(|past| past.contains(&Happening::from(*outcome)))
+                !self.settled.get(&(seq, *number)).is_some_and(|past| past.contains(&Happening::from(*outcome)))
             });
             items.truncate(ITEMS_MAX - details.len());
             for (recipient, outcome) in items {
-                self.settled
-                    .entry((seq, recipient))
-                    .or_default()
-                    .push(Happening::from(outcome));
-                details.push(ExpiredDetail {
-                    salt: self.outside.salt(),
-                    leaf,
-                    recipient,
-                    outcome,
-                });
+                self.settled.entry((seq, recipient)).or_default().push(Happening::from(outcome));
+                details.push(ExpiredDetail { salt: self.outside.salt(), leaf, recipient, outcome });
             }
             about.push(seq);
             deadline = Some(at);
@@ -379,11 +309,7 @@ impl<'v, O: Outside> Stage<'v, O> {
         about.sort_unstable();
         about.dedup();
         let root = ItemTree::over(details.iter().map(ExpiredDetail::leaf_data)).root();
-        let event = Event::Expired(Expired {
-            deadline,
-            root,
-            count: details.len() as u32,
-        });
+        let event = Event::Expired(Expired { deadline, root, count: details.len() as u32 });
         let nth = self.draft(event, Detail::Expired(details));
         self.drafts[nth].about = about;
     }

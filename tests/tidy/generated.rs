@@ -20,10 +20,7 @@ fn protos() -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .expect("proto/liaison/v1 is there")
         .map(|entry| entry.expect("readable").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "proto")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "proto"))
         .collect();
     files.sort();
     files
@@ -31,8 +28,7 @@ fn protos() -> Vec<PathBuf> {
 
 /// Generates everything into `root`, laid out as in the repository.
 fn generate(root: &Path) {
-    let descriptors =
-        protox::compile(protos(), [repository().join("proto")]).expect("the protos compile");
+    let descriptors = protox::compile(protos(), [repository().join("proto")]).expect("the protos compile");
     let into = |folder: &str| {
         let folder = root.join(folder);
         std::fs::create_dir_all(&folder).expect("a folder to write to");
@@ -52,10 +48,7 @@ fn generate(root: &Path) {
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors.clone())
         .expect("messages generate");
-    services(CLIENT)
-        .build_server(false)
-        .compile_fds(descriptors.clone())
-        .expect("clients generate");
+    services(CLIENT).build_server(false).compile_fds(descriptors.clone()).expect("clients generate");
     services(SERVER)
         .build_client(false)
         .codec_path("crate::grpc::codec::Checked")

@@ -64,15 +64,11 @@ impl Item {
         let path = |field: &str| format!("items[{nth}].{field}");
         let verdict = known(item.verdict(), &path("verdict"))?;
         if (verdict == Verdict::Refused) == item.reason.is_empty() {
-            return Err(Refusal::field(
-                &path("reason"),
-                "goes with REFUSED and with REFUSED only",
-            ));
+            return Err(Refusal::field(&path("reason"), "goes with REFUSED and with REFUSED only"));
         }
         words(&item.reason, &path("reason"), REASON_BYTES_MAX)?;
         Ok(Self {
-            salt: Salt::from_slice(&item.salt)
-                .ok_or_else(|| Refusal::field(&path("salt"), "not 32 bytes"))?,
+            salt: Salt::from_slice(&item.salt).ok_or_else(|| Refusal::field(&path("salt"), "not 32 bytes"))?,
             leaf: LeafIndex(item.leaf_index),
             notice: NoticeId::from_slice(&item.notice_id)
                 .ok_or_else(|| Refusal::field(&path("notice_id"), "not 32 bytes"))?,
@@ -94,13 +90,7 @@ impl Item {
 
     /// Its leaf data in the items tree.
     pub fn leaf_data(&self) -> Hash {
-        items::acknowledged(
-            &self.salt,
-            self.leaf,
-            &self.notice,
-            self.verdict,
-            &self.reason,
-        )
+        items::acknowledged(&self.salt, self.leaf, &self.notice, self.verdict, &self.reason)
     }
 }
 
@@ -123,8 +113,7 @@ impl Acknowledgement {
             recipient: name(&signed.recipient, "recipient")?,
             system: name(&signed.system, "system")?,
             count: signed.count,
-            root: Hash::from_slice(&signed.root)
-                .ok_or_else(|| Refusal::field("root", "not 32 bytes"))?,
+            root: Hash::from_slice(&signed.root).ok_or_else(|| Refusal::field("root", "not 32 bytes"))?,
         })
     }
 
@@ -164,34 +153,19 @@ impl VerifiedAcknowledgement {
         if items.len() != signed.count as usize {
             return Err(Refusal::new(
                 Reason::PartMismatch,
-                format!(
-                    "items: {}, the acknowledgement counts {}",
-                    items.len(),
-                    signed.count
-                ),
+                format!("items: {}, the acknowledgement counts {}", items.len(), signed.count),
             ));
         }
-        let items = items
-            .iter()
-            .enumerate()
-            .map(|(nth, item)| Item::read(item, nth))
-            .collect::<Result<Vec<_>, _>>()?;
+        let items =
+            items.iter().enumerate().map(|(nth, item)| Item::read(item, nth)).collect::<Result<Vec<_>, _>>()?;
         let found = tree(&items).root();
         if found != signed.root {
             return Err(Refusal::new(
                 Reason::PartMismatch,
-                format!(
-                    "items: expected root {}, found {}",
-                    signed.root.to_hex(),
-                    found.to_hex()
-                ),
+                format!("items: expected root {}, found {}", signed.root.to_hex(), found.to_hex()),
             ));
         }
-        Ok(Self {
-            proven,
-            signed,
-            items,
-        })
+        Ok(Self { proven, signed, items })
     }
 
     /// The envelope, exactly as it came.

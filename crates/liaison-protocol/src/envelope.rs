@@ -18,32 +18,21 @@ pub const ACKNOWLEDGEMENT_TYPE: &str = "application/vnd.liaison.acknowledgement.
 /// Payload type of a directory head.
 pub const DIRECTORY_HEAD_TYPE: &str = "application/vnd.liaison.directory-head.v1+protobuf";
 
-static SIGNATURE: Shape = Shape {
-    name: "Signature",
-    fields: &[one(1, "sig", Kind::Bytes), one(2, "keyid", Kind::Text)],
-};
+static SIGNATURE: Shape =
+    Shape { name: "Signature", fields: &[one(1, "sig", Kind::Bytes), one(2, "keyid", Kind::Text)] };
 /// The shape of an envelope. One with a thousand signatures is refused by its count, before any is looked at.
 pub static ENVELOPE: Shape = Shape {
     name: "Envelope",
     fields: &[
         one(1, "payload", Kind::Bytes),
         one(2, "payload_type", Kind::Text),
-        many(
-            3,
-            "signatures",
-            Kind::Message(&SIGNATURE),
-            AUTHORITY_KEYS_MAX,
-        ),
+        many(3, "signatures", Kind::Message(&SIGNATURE), AUTHORITY_KEYS_MAX),
     ],
 };
 
 /// The pre-authentication encoding (DSSE v1.0.2): what is signed, and what names it.
 pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    );
+    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     let mut encoding = Vec::with_capacity(head.len() + payload.len());
     encoding.extend_from_slice(head.as_bytes());
     encoding.extend_from_slice(payload);
@@ -65,16 +54,12 @@ impl Envelope {
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return Err(Refusal::new(
                 Reason::TooLarge,
-                format!(
-                    "envelope: {} bytes, at most {ENVELOPE_BYTES_MAX}",
-                    bytes.len()
-                ),
+                format!("envelope: {} bytes, at most {ENVELOPE_BYTES_MAX}", bytes.len()),
             )
             .with("limit_bytes", ENVELOPE_BYTES_MAX));
         }
         if let Err(malformed) = wire::check(&bytes, &ENVELOPE) {
-            let count = malformed.path == ".signatures"
-                && matches!(malformed.problem, wire::Problem::TooMany(_));
+            let count = malformed.path == ".signatures" && matches!(malformed.problem, wire::Problem::TooMany(_));
             return Err(if count {
                 Refusal::new(Reason::SignatureCount, malformed.to_string())
             } else {
@@ -83,10 +68,7 @@ impl Envelope {
         }
         let envelope: proto::Envelope = wire::decode(bytes.clone(), &ENVELOPE)?;
         if envelope.payload_type.len() > PAYLOAD_TYPE_BYTES_MAX {
-            return Err(Refusal::field(
-                "Envelope.payload_type",
-                "longer than 128 bytes",
-            ));
+            return Err(Refusal::field("Envelope.payload_type", "longer than 128 bytes"));
         }
         Ok(Self {
             bytes,
@@ -111,17 +93,11 @@ impl Envelope {
         let [signature] = self.signatures.as_slice() else {
             return Err(Refusal::new(
                 Reason::SignatureCount,
-                format!(
-                    "Envelope.signatures: {}, expected exactly one",
-                    self.signatures.len()
-                ),
+                format!("Envelope.signatures: {}, expected exactly one", self.signatures.len()),
             ));
         };
         if signature.sig.is_empty() {
-            return Err(Refusal::new(
-                Reason::SignatureMissing,
-                "Envelope.signatures.sig is empty",
-            ));
+            return Err(Refusal::new(Reason::SignatureMissing, "Envelope.signatures.sig is empty"));
         }
         Ok(signature)
     }
@@ -151,13 +127,10 @@ impl Envelope {
             .with("network", expect.network));
         }
         key.in_force(now).map_err(|refusal| match refusal {
-            KeyRefusal::Denied => {
-                Refusal::new(Reason::KeyNotInForce, format!("key {} is denied", key.id))
+            KeyRefusal::Denied => Refusal::new(Reason::KeyNotInForce, format!("key {} is denied", key.id)),
+            KeyRefusal::NotYet | KeyRefusal::NoLonger => {
+                Refusal::new(Reason::KeyNotInForce, format!("key {} is outside its window", key.id))
             }
-            KeyRefusal::NotYet | KeyRefusal::NoLonger => Refusal::new(
-                Reason::KeyNotInForce,
-                format!("key {} is outside its window", key.id),
-            ),
         })?;
         Ok(Proven {
             digest: Hash::of(&[&encoding]),
@@ -180,11 +153,7 @@ impl Envelope {
 }
 
 /// Tries the keys of the usage expected. A signature that fits none of their algorithms' shapes is malformed, whatever the state.
-fn signer_among<'k>(
-    expect: &Expect<'k>,
-    encoding: &[u8],
-    signature: &[u8],
-) -> Result<&'k TrustedKey, Refusal> {
+fn signer_among<'k>(expect: &Expect<'k>, encoding: &[u8], signature: &[u8]) -> Result<&'k TrustedKey, Refusal> {
     let mut wrong = false;
     let mut misshapen = None;
     for key in expect.keys.iter().filter(|key| key.usage == expect.usage) {
@@ -196,10 +165,9 @@ fn signer_among<'k>(
     }
     match misshapen {
         Some(problem) if !wrong => Err(Refusal::new(Reason::SignatureShape, problem)),
-        _ => Err(Refusal::new(
-            Reason::BadSignature,
-            "no key listed for the caller and this use made this signature",
-        )),
+        _ => {
+            Err(Refusal::new(Reason::BadSignature, "no key listed for the caller and this use made this signature"))
+        }
     }
 }
 
@@ -264,25 +232,14 @@ pub fn sign(payload_type: &str, payload: Bytes, signer: &dyn Signer) -> Result<B
 }
 
 /// Signs a payload by several, as a directory head needs it.
-pub fn sign_by_all(
-    payload_type: &str,
-    payload: Bytes,
-    signers: &[&dyn Signer],
-) -> Result<Bytes, SignError> {
+pub fn sign_by_all(payload_type: &str, payload: Bytes, signers: &[&dyn Signer]) -> Result<Bytes, SignError> {
     let encoding = pre_authentication_encoding(payload_type, &payload);
     let signatures = signers
         .iter()
         .map(|signer| {
-            Ok(proto::Signature {
-                sig: signer.sign(&encoding)?.into(),
-                keyid: signer.public().id().0.to_hex(),
-            })
+            Ok(proto::Signature { sig: signer.sign(&encoding)?.into(), keyid: signer.public().id().0.to_hex() })
         })
         .collect::<Result<_, SignError>>()?;
-    let envelope = proto::Envelope {
-        payload,
-        payload_type: payload_type.into(),
-        signatures,
-    };
+    let envelope = proto::Envelope { payload, payload_type: payload_type.into(), signatures };
     Ok(envelope.encode_to_vec().into())
 }

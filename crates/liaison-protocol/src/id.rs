@@ -29,12 +29,10 @@ impl Hash {
     /// 64 lower-case hexadecimal digits.
     pub fn to_hex(self) -> String {
         use fmt::Write as _;
-        self.0
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// Reads 64 lower-case hexadecimal digits.

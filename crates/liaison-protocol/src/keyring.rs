@@ -71,11 +71,7 @@ impl PublicKey {
             }
             proto::Algorithm::Unspecified => return Err(BadKey::Algorithm),
         };
-        let id = KeyId(Hash::of(&[
-            b"liaison-key-v1",
-            &[key.algorithm as u8],
-            &key.key,
-        ]));
+        let id = KeyId(Hash::of(&[b"liaison-key-v1", &[key.algorithm as u8], &key.key]));
         Ok(Self { id, form })
     }
 
@@ -98,10 +94,7 @@ impl PublicKey {
             Form::Ed25519(_) => proto::Algorithm::Ed25519,
             Form::EcdsaP256(_) => proto::Algorithm::EcdsaP256Sha256,
         };
-        proto::PublicKey {
-            algorithm: algorithm as i32,
-            key: bytes::Bytes::copy_from_slice(self.as_bytes()),
-        }
+        proto::PublicKey { algorithm: algorithm as i32, key: bytes::Bytes::copy_from_slice(self.as_bytes()) }
     }
 
     /// The key's bytes: 32 or 65.
@@ -132,9 +125,7 @@ impl PublicKey {
             }
             Form::EcdsaP256(point) => {
                 if !is_strict_der(signature) {
-                    return Err(SignatureRefusal::Shape(
-                        "an ECDSA P-256 signature is strict DER",
-                    ));
+                    return Err(SignatureRefusal::Shape("an ECDSA P-256 signature is strict DER"));
                 }
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point)
                     .verify(message, signature)
@@ -261,10 +252,7 @@ mod tests {
 
     #[test]
     fn strict_der_is_told_from_everything_that_merely_resembles_it() {
-        let good: &[&[u8]] = &[
-            &[0x30, 6, 2, 1, 1, 2, 1, 1],
-            &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 1],
-        ];
+        let good: &[&[u8]] = &[&[0x30, 6, 2, 1, 1, 2, 1, 1], &[0x30, 7, 2, 2, 0, 0x80, 2, 1, 1]];
         let bad: &[&[u8]] = &[
             &[],
             &[0x30, 6, 2, 1, 1, 2, 1, 1, 0],

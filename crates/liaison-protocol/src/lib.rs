@@ -5,11 +5,7 @@
 #![warn(missing_docs)]
 
 /// The wire, generated from `proto/liaison/v1`.
-#[allow(
-    missing_docs,
-    clippy::all,
-    reason = "generated; the protos carry the documentation"
-)]
+#[allow(missing_docs, clippy::all, reason = "generated; the protos carry the documentation")]
 pub mod proto {
     include!("generated/liaison.v1.rs");
 }

@@ -8,8 +8,8 @@ use prost::Message as _;
 use crate::envelope::{Envelope, Expect, Proven};
 use crate::id::{BadName, Hash, KeyId, Micros, NetworkId, NoticeId, PartnerId, Reference};
 use crate::limits::{
-    AGE_MAX_US, AHEAD_MAX_US, AUDIENCE_GROUPS_MAX, AUDIENCE_PARTNERS_MAX, LIFETIME_MAX_US,
-    MANIFEST_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, PARTS_MAX, WORDS_BYTES_MAX,
+    AGE_MAX_US, AHEAD_MAX_US, AUDIENCE_GROUPS_MAX, AUDIENCE_PARTNERS_MAX, LIFETIME_MAX_US, MANIFEST_BYTES_MAX,
+    MEDIA_TYPE_BYTES_MAX, PARTS_MAX, WORDS_BYTES_MAX,
 };
 use crate::part::PartCommitment;
 use crate::proto;
@@ -36,11 +36,7 @@ pub(crate) static HANDLING: Shape = Shape {
 };
 pub(crate) static RELATION: Shape = Shape {
     name: "Relation",
-    fields: &[
-        one(1, "type", Kind::Varint),
-        one(2, "notice_id", Kind::Bytes),
-        one(3, "reference", Kind::Text),
-    ],
+    fields: &[one(1, "type", Kind::Varint), one(2, "notice_id", Kind::Bytes), one(3, "reference", Kind::Text)],
 };
 static PART_COMMITMENT: Shape = Shape {
     name: "PartCommitment",
@@ -149,10 +145,7 @@ impl Manifest {
         if payload.len() > MANIFEST_BYTES_MAX {
             return Err(Refusal::new(
                 Reason::TooLarge,
-                format!(
-                    "manifest: {} bytes, at most {MANIFEST_BYTES_MAX}",
-                    payload.len()
-                ),
+                format!("manifest: {} bytes, at most {MANIFEST_BYTES_MAX}", payload.len()),
             )
             .with("limit_bytes", MANIFEST_BYTES_MAX));
         }
@@ -189,10 +182,7 @@ impl Manifest {
             expires_at,
             respond_by,
             retention,
-            relation: manifest
-                .relation
-                .map(|relation| Relation::read(&relation))
-                .transpose()?,
+            relation: manifest.relation.map(|relation| Relation::read(&relation)).transpose()?,
             parts: manifest
                 .parts
                 .iter()
@@ -235,20 +225,14 @@ impl Manifest {
         if skew_us > AHEAD_MAX_US {
             return Err(Refusal::new(
                 Reason::FutureDated,
-                format!(
-                    "issued_at_us: {} s ahead of the node's clock, at most 300",
-                    skew_us / Micros::SECOND
-                ),
+                format!("issued_at_us: {} s ahead of the node's clock, at most 300", skew_us / Micros::SECOND),
             )
             .with("skew_us", skew_us));
         }
         if now.since(self.issued_at) > AGE_MAX_US {
             return Err(Refusal::new(
                 Reason::TooOld,
-                format!(
-                    "issued_at_us: {} h ago, at most 72",
-                    now.since(self.issued_at) / Micros::HOUR
-                ),
+                format!("issued_at_us: {} h ago, at most 72", now.since(self.issued_at) / Micros::HOUR),
             ));
         }
         if now >= self.expires_at {
@@ -261,11 +245,7 @@ impl Manifest {
 impl AudienceNames {
     fn read(audience: proto::Audience) -> Result<Self, Refusal> {
         let names = |texts: &[String], path: &str| -> Result<Vec<PartnerId>, Refusal> {
-            texts
-                .iter()
-                .enumerate()
-                .map(|(nth, text)| name(text, &format!("audience.{path}[{nth}]")))
-                .collect()
+            texts.iter().enumerate().map(|(nth, text)| name(text, &format!("audience.{path}[{nth}]"))).collect()
         };
         let audience = Self {
             partners: names(&audience.partners, "partners")?,
@@ -290,10 +270,7 @@ impl Handling {
         };
         let needs_words = read.code == proto::HandlingCode::H3;
         if needs_words == read.restriction.is_empty() {
-            return Err(Refusal::field(
-                "handling.restriction",
-                "goes with H3 and with H3 only",
-            ));
+            return Err(Refusal::field("handling.restriction", "goes with H3 and with H3 only"));
         }
         words(&read.restriction, "handling.restriction", WORDS_BYTES_MAX)?;
         Ok(read)
@@ -331,34 +308,22 @@ impl Relation {
 
 /// An enumeration's value that is neither absent nor from a newer proto. prost reads unknown values as the default, which is 0.
 pub(crate) fn known<E: Into<i32> + Copy>(value: E, path: &str) -> Result<E, Refusal> {
-    if value.into() == 0 {
-        Err(Refusal::field(path, "absent or unknown"))
-    } else {
-        Ok(value)
-    }
+    if value.into() == 0 { Err(Refusal::field(path, "absent or unknown")) } else { Ok(value) }
 }
 
 /// A name, or a refusal that says which field.
 pub(crate) fn name<N: FromStr<Err = BadName>>(text: &str, path: &str) -> Result<N, Refusal> {
-    text.parse()
-        .map_err(|bad: BadName| Refusal::field(path, format_args!("expected {}", bad.expected)))
+    text.parse().map_err(|bad: BadName| Refusal::field(path, format_args!("expected {}", bad.expected)))
 }
 
 fn time(micros: i64, path: &str) -> Result<Micros, Refusal> {
-    if micros > 0 {
-        Ok(Micros(micros))
-    } else {
-        Err(Refusal::field(path, "absent or before 1970"))
-    }
+    if micros > 0 { Ok(Micros(micros)) } else { Err(Refusal::field(path, "absent or before 1970")) }
 }
 
 /// Words for people: bounded, and nothing that could forge a line or turn it around.
 pub(crate) fn words(text: &str, path: &str, bytes_max: usize) -> Result<(), Refusal> {
     if text.len() > bytes_max {
-        return Err(Refusal::field(
-            path,
-            format_args!("{} bytes, at most {bytes_max}", text.len()),
-        ));
+        return Err(Refusal::field(path, format_args!("{} bytes, at most {bytes_max}", text.len())));
     }
     if text.chars().any(forges_lines) {
         return Err(Refusal::field(path, "has control or direction characters"));
@@ -377,14 +342,7 @@ pub(crate) fn media_type(text: &str, path: &str) -> Result<(), Refusal> {
     let good = (3..=MEDIA_TYPE_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && text.contains('/');
-    if good {
-        Ok(())
-    } else {
-        Err(Refusal::field(
-            path,
-            "expected a media type of 3 to 127 visible ASCII bytes",
-        ))
-    }
+    if good { Ok(()) } else { Err(Refusal::field(path, "expected a media type of 3 to 127 visible ASCII bytes")) }
 }
 
 /// A manifest in its envelope: parsed, and not believed.
@@ -403,11 +361,7 @@ impl SignedManifest {
     pub fn verify(self, expect: &Expect<'_>, now: Micros) -> Result<VerifiedManifest, Refusal> {
         let proven = self.envelope.verify(expect, now)?;
         let manifest = Manifest::parse(proven.payload().clone())?;
-        Ok(VerifiedManifest {
-            id: NoticeId(proven.digest()),
-            manifest,
-            proven,
-        })
+        Ok(VerifiedManifest { id: NoticeId(proven.digest()), manifest, proven })
     }
 }
 

@@ -27,13 +27,7 @@ pub struct PartCommitment {
 
 /// The commitment of a part: role as 1 byte, size as 8 bytes big-endian, salt, bytes.
 pub fn commitment(role: proto::PartRole, salt: &Salt, bytes: &[u8]) -> Hash {
-    Hash::of(&[
-        b"liaison-part-v1",
-        &[role as u8],
-        &(bytes.len() as u64).to_be_bytes(),
-        &salt.0,
-        bytes,
-    ])
+    Hash::of(&[b"liaison-part-v1", &[role as u8], &(bytes.len() as u64).to_be_bytes(), &salt.0, bytes])
 }
 
 impl PartCommitment {
@@ -72,10 +66,7 @@ impl PartCommitment {
             media_type: self.media_type.clone(),
             size: self.size,
             commitment: self.commitment.to_bytes(),
-            plaintext_commitment: self
-                .plaintext_commitment
-                .map(Hash::to_bytes)
-                .unwrap_or_default(),
+            plaintext_commitment: self.plaintext_commitment.map(Hash::to_bytes).unwrap_or_default(),
         }
     }
 }
@@ -89,11 +80,7 @@ impl Parts {
     pub fn open(commitments: &[PartCommitment], parts: Vec<proto::Part>) -> Result<Self, Refusal> {
         let mismatch = |message: String| Refusal::new(Reason::PartMismatch, message);
         if commitments.len() != parts.len() {
-            return Err(mismatch(format!(
-                "parts: {}, the manifest names {}",
-                parts.len(),
-                commitments.len()
-            )));
+            return Err(mismatch(format!("parts: {}, the manifest names {}", parts.len(), commitments.len())));
         }
         let total: usize = parts.iter().map(|part| part.bytes.len()).sum();
         if total > CONTENT_BYTES_MAX {
@@ -114,9 +101,7 @@ impl Parts {
             let salt = Salt::from_slice(&part.salt)
                 .ok_or_else(|| Refusal::field(&format!("parts[{nth}].salt"), "not 32 bytes"))?;
             if commitment(expected.role, &salt, &part.bytes) != expected.commitment {
-                return Err(mismatch(format!(
-                    "parts[{nth}]: does not open its commitment"
-                )));
+                return Err(mismatch(format!("parts[{nth}]: does not open its commitment")));
             }
         }
         Ok(Self(parts))

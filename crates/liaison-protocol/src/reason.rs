@@ -178,10 +178,7 @@ reasons! {
 impl Reason {
     /// Finds a reason by its word.
     pub fn find(word: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|reason| reason.word() == word)
+        Self::ALL.iter().copied().find(|reason| reason.word() == word)
     }
 }
 
@@ -208,12 +205,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with its sentence.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            metadata: Vec::new(),
-            retry_after_ms: None,
-        }
+        Self { reason, message: message.into(), metadata: Vec::new(), retry_after_ms: None }
     }
 
     /// A field that is not as it must be.
@@ -244,10 +236,7 @@ mod tests {
     fn every_reason_is_found_by_its_word_and_says_what_to_do() {
         for reason in Reason::ALL {
             assert_eq!(Reason::find(reason.word()), Some(*reason));
-            assert!(
-                reason.meaning().ends_with('.') && reason.next().ends_with('.'),
-                "{reason}"
-            );
+            assert!(reason.meaning().ends_with('.') && reason.next().ends_with('.'), "{reason}");
         }
     }
 }

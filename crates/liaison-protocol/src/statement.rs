@@ -5,8 +5,7 @@ use prost::Message as _;
 
 use crate::directory::VerifiedHead;
 use crate::id::{
-    AgreementDigest, Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, Origin,
-    PartnerNumber, Reference,
+    AgreementDigest, Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, Origin, PartnerNumber, Reference,
 };
 use crate::limits::{ENVELOPE_BYTES_MAX, ITEMS_MAX, NOTE_BYTES_MAX, REASON_BYTES_MAX};
 use crate::manifest::{HANDLING, Handling, RELATION, Relation, known, name, words};
@@ -19,24 +18,12 @@ pub const STATEMENT_VERSION: u32 = 1;
 /// Agreements named by one statement: one for each recipient at most.
 const AGREEMENTS_MAX: usize = 4_096;
 
-static HEAD_IN_FORCE: Shape = Shape {
-    name: "HeadInForce",
-    fields: &[
-        one(1, "version", Kind::Varint),
-        one(2, "digest", Kind::Bytes),
-    ],
-};
-static LOG_OPENED: Shape = Shape {
-    name: "LogOpened",
-    fields: &[one(1, "reason", Kind::Text), one(2, "before", Kind::Bytes)],
-};
-static DIRECTORY_ADOPTED: Shape = Shape {
-    name: "DirectoryAdopted",
-    fields: &[
-        one(1, "version", Kind::Varint),
-        one(2, "digest", Kind::Bytes),
-    ],
-};
+static HEAD_IN_FORCE: Shape =
+    Shape { name: "HeadInForce", fields: &[one(1, "version", Kind::Varint), one(2, "digest", Kind::Bytes)] };
+static LOG_OPENED: Shape =
+    Shape { name: "LogOpened", fields: &[one(1, "reason", Kind::Text), one(2, "before", Kind::Bytes)] };
+static DIRECTORY_ADOPTED: Shape =
+    Shape { name: "DirectoryAdopted", fields: &[one(1, "version", Kind::Varint), one(2, "digest", Kind::Bytes)] };
 static ACCEPTED: Shape = Shape {
     name: "Accepted",
     fields: &[
@@ -68,11 +55,7 @@ static ACKNOWLEDGED: Shape = Shape {
 };
 static EXPIRED: Shape = Shape {
     name: "Expired",
-    fields: &[
-        one(1, "deadline_us", Kind::Varint),
-        one(2, "root", Kind::Bytes),
-        one(3, "count", Kind::Varint),
-    ],
+    fields: &[one(1, "deadline_us", Kind::Varint), one(2, "root", Kind::Bytes), one(3, "count", Kind::Varint)],
 };
 static MAILBOX_STATED: Shape = Shape {
     name: "MailboxStated",
@@ -114,10 +97,7 @@ pub struct HeadName {
 
 impl From<&VerifiedHead> for HeadName {
     fn from(head: &VerifiedHead) -> Self {
-        Self {
-            version: head.version(),
-            digest: head.digest(),
-        }
+        Self { version: head.version(), digest: head.digest() }
     }
 }
 
@@ -238,10 +218,9 @@ impl Statement {
     pub fn encode(&self) -> Bytes {
         use proto::statement::Event as Wire;
         let event = match &self.event {
-            Event::LogOpened { reason, before } => Wire::LogOpened(proto::LogOpened {
-                reason: reason.clone(),
-                before: before.clone(),
-            }),
+            Event::LogOpened { reason, before } => {
+                Wire::LogOpened(proto::LogOpened { reason: reason.clone(), before: before.clone() })
+            }
             Event::DirectoryAdopted(head) => Wire::DirectoryAdopted(proto::DirectoryAdopted {
                 version: head.version.0,
                 digest: head.digest.to_bytes(),
@@ -272,10 +251,9 @@ impl Statement {
             version: STATEMENT_VERSION,
             must_understand: STATEMENT_VERSION,
             observed_at_us: self.observed_at.0,
-            under: self.under.map(|head| proto::HeadInForce {
-                version: head.version.0,
-                digest: head.digest.to_bytes(),
-            }),
+            under: self
+                .under
+                .map(|head| proto::HeadInForce { version: head.version.0, digest: head.digest.to_bytes() }),
             event: Some(event),
         }
         .encode_to_vec()
@@ -298,30 +276,18 @@ impl Statement {
                 ),
             ));
         }
-        let event = match statement
-            .event
-            .ok_or_else(|| Refusal::field("statement.event", "absent or unknown"))?
-        {
+        let event = match statement.event.ok_or_else(|| Refusal::field("statement.event", "absent or unknown"))? {
             Wire::LogOpened(opened) => {
                 words(&opened.reason, "log_opened.reason", REASON_BYTES_MAX)?;
                 bounded(&opened.before, "log_opened.before", NOTE_BYTES_MAX)?;
-                Event::LogOpened {
-                    reason: opened.reason,
-                    before: opened.before,
-                }
+                Event::LogOpened { reason: opened.reason, before: opened.before }
             }
-            Wire::DirectoryAdopted(adopted) => Event::DirectoryAdopted(head_name(
-                adopted.version,
-                &adopted.digest,
-                "directory_adopted",
-            )?),
+            Wire::DirectoryAdopted(adopted) => {
+                Event::DirectoryAdopted(head_name(adopted.version, &adopted.digest, "directory_adopted")?)
+            }
             Wire::Accepted(accepted) => Event::Accepted(Accepted::read(accepted)?),
             Wire::Acknowledged(acknowledged) => {
-                bounded(
-                    &acknowledged.envelope,
-                    "acknowledged.envelope",
-                    ENVELOPE_BYTES_MAX,
-                )?;
+                bounded(&acknowledged.envelope, "acknowledged.envelope", ENVELOPE_BYTES_MAX)?;
                 Event::Acknowledged(Acknowledged {
                     recipient: PartnerNumber(acknowledged.recipient),
                     root: hash(&acknowledged.root, "acknowledged.root")?,
@@ -346,15 +312,8 @@ impl Statement {
                     .transpose()?,
             }),
         };
-        let under = statement
-            .under
-            .map(|head| head_name(head.version, &head.digest, "under"))
-            .transpose()?;
-        Ok(Self {
-            observed_at: Micros(statement.observed_at_us),
-            under,
-            event,
-        })
+        let under = statement.under.map(|head| head_name(head.version, &head.digest, "under")).transpose()?;
+        Ok(Self { observed_at: Micros(statement.observed_at_us), under, event })
     }
 
     /// The ETSI EN 319 522 event, or ours where there is none, that this states for the party it is shown to.
@@ -387,11 +346,7 @@ impl Accepted {
             recipients_root: self.recipients_root.to_bytes(),
             recipient_count: self.recipient_count,
             passed_over: self.passed_over,
-            agreements: self
-                .agreements
-                .iter()
-                .map(|digest| digest.to_bytes())
-                .collect(),
+            agreements: self.agreements.iter().map(|digest| digest.to_bytes()).collect(),
         }
     }
 
@@ -415,10 +370,7 @@ impl Accepted {
             expires_at: Micros(accepted.expires_at_us),
             respond_by,
             retain_until: Micros(accepted.retain_until_us),
-            relation: accepted
-                .relation
-                .map(|relation| Relation::read(&relation))
-                .transpose()?,
+            relation: accepted.relation.map(|relation| Relation::read(&relation)).transpose()?,
             recipients_root: hash(&accepted.recipients_root, "accepted.recipients_root")?,
             recipient_count: accepted.recipient_count,
             passed_over: accepted.passed_over,
@@ -440,16 +392,9 @@ fn count(count: u32, path: &str) -> Result<u32, Refusal> {
 }
 
 fn bounded(bytes: &Bytes, path: &str, max: usize) -> Result<(), Refusal> {
-    if bytes.len() <= max {
-        Ok(())
-    } else {
-        Err(Refusal::field(path, format_args!("more than {max} bytes")))
-    }
+    if bytes.len() <= max { Ok(()) } else { Err(Refusal::field(path, format_args!("more than {max} bytes"))) }
 }
 
 fn head_name(version: u64, digest: &Bytes, path: &str) -> Result<HeadName, Refusal> {
-    Ok(HeadName {
-        version: HeadVersion(version),
-        digest: HeadDigest(hash(digest, path)?),
-    })
+    Ok(HeadName { version: HeadVersion(version), digest: HeadDigest(hash(digest, path)?) })
 }

@@ -67,10 +67,7 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 enum Definition {
     Witness(VerifierKey),
-    Group {
-        threshold: usize,
-        members: Vec<usize>,
-    },
+    Group { threshold: usize, members: Vec<usize> },
 }
 
 /// What a policy found on a checkpoint.
@@ -108,11 +105,7 @@ impl Policy {
                 }
             };
         }
-        Witnessed {
-            witnesses,
-            quorum: self.quorum.is_none_or(|nth| met[nth]),
-            asked: self.quorum.is_some(),
-        }
+        Witnessed { witnesses, quorum: self.quorum.is_none_or(|nth| met[nth]), asked: self.quorum.is_some() }
     }
 }
 
@@ -120,11 +113,7 @@ impl Policy {
 pub fn to_text(network: NetworkId, authority: &AuthorityKeys, logs: &[VerifierKey]) -> String {
     let mut text = format!("network {network}\nthreshold {}\n", authority.threshold());
     for key in authority.keys() {
-        let algorithm = if key.as_ed25519().is_some() {
-            "ed25519"
-        } else {
-            "ecdsa-p256"
-        };
+        let algorithm = if key.as_ed25519().is_some() { "ed25519" } else { "ecdsa-p256" };
         text += &format!("authority {algorithm}:{}\n", hex(key.as_bytes()));
     }
     for log in logs {
@@ -140,9 +129,7 @@ fn hex(bytes: &[u8]) -> String {
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2);
     pairs
-        .map(|pair| {
-            u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok()
-        })
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok())
         .collect()
 }
 
@@ -163,27 +150,16 @@ impl FromStr for Trust {
     fn from_str(text: &str) -> Result<Self, BadTrust> {
         let mut reading = Reading::default();
         for (nth, line) in text.lines().enumerate() {
-            let words: Vec<_> = line
-                .split([' ', '\t'])
-                .filter(|word| !word.is_empty())
-                .collect();
+            let words: Vec<_> = line.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
             let comment = words.first().is_none_or(|word| word.starts_with('#'));
             if !comment {
-                reading.line(&words).map_err(|problem| BadTrust {
-                    line: nth + 1,
-                    problem,
-                })?;
+                reading.line(&words).map_err(|problem| BadTrust { line: nth + 1, problem })?;
             }
             if nth >= POLICY_LINES_MAX {
-                return Err(BadTrust {
-                    line: nth + 1,
-                    problem: format!("more than {POLICY_LINES_MAX} lines"),
-                });
+                return Err(BadTrust { line: nth + 1, problem: format!("more than {POLICY_LINES_MAX} lines") });
             }
         }
-        reading
-            .finish()
-            .map_err(|problem| BadTrust { line: 0, problem })
+        reading.finish().map_err(|problem| BadTrust { line: 0, problem })
     }
 }
 
@@ -195,9 +171,7 @@ impl Reading {
                 once(&mut self.network, network, "network")
             }
             ["threshold", threshold] => {
-                let threshold = threshold
-                    .parse()
-                    .map_err(|_| "the threshold is not a number".to_string())?;
+                let threshold = threshold.parse().map_err(|_| "the threshold is not a number".to_string())?;
                 once(&mut self.threshold, threshold, "threshold")
             }
             ["authority", key] => {
@@ -223,22 +197,14 @@ impl Reading {
                 self.define(name, Definition::Witness(key))
             }
             ["group", name, threshold, members @ ..] if !members.is_empty() => {
-                let members = members
-                    .iter()
-                    .map(|member| self.member(member))
-                    .collect::<Result<Vec<_>, _>>()?;
+                let members = members.iter().map(|member| self.member(member)).collect::<Result<Vec<_>, _>>()?;
                 let threshold = match *threshold {
                     "all" => members.len(),
                     "any" => 1,
-                    number => number
-                        .parse()
-                        .map_err(|_| "a group's threshold is all, any or a number")?,
+                    number => number.parse().map_err(|_| "a group's threshold is all, any or a number")?,
                 };
                 if !(1..=members.len()).contains(&threshold) {
-                    return Err(format!(
-                        "threshold {threshold} of {} members",
-                        members.len()
-                    ));
+                    return Err(format!("threshold {threshold} of {} members", members.len()));
                 }
                 self.define(name, Definition::Group { threshold, members })
             }
@@ -247,26 +213,17 @@ impl Reading {
                 let nth = self.find(name)?;
                 once(&mut self.quorum, Some(nth), "quorum")
             }
-            _ => {
-                Err("expected network, threshold, authority, log, witness, group or quorum".into())
-            }
+            _ => Err("expected network, threshold, authority, log, witness, group or quorum".into()),
         }
     }
 
     fn find(&self, name: &str) -> Result<usize, String> {
-        self.names
-            .iter()
-            .position(|(known, _)| known == name)
-            .ok_or_else(|| format!("{name} is not defined above"))
+        self.names.iter().position(|(known, _)| known == name).ok_or_else(|| format!("{name} is not defined above"))
     }
 
     fn member(&mut self, name: &str) -> Result<usize, String> {
         let nth = self.find(name)?;
-        if self.grouped.insert(nth) {
-            Ok(nth)
-        } else {
-            Err(format!("{name} is in a group already"))
-        }
+        if self.grouped.insert(nth) { Ok(nth) } else { Err(format!("{name} is in a group already")) }
     }
 
     fn define(&mut self, name: &str, definition: Definition) -> Result<(), String> {
@@ -278,17 +235,14 @@ impl Reading {
     }
 
     fn finish(self) -> Result<Trust, String> {
-        let authority =
-            AuthorityKeys::new(self.threshold.ok_or("no threshold line")?, self.authority)?;
+        let authority = AuthorityKeys::new(self.threshold.ok_or("no threshold line")?, self.authority)?;
         Ok(Trust {
             network: self.network.ok_or("no network line")?,
             authority,
             policy: Policy {
                 logs: self.logs,
                 names: self.names,
-                quorum: self
-                    .quorum
-                    .ok_or("no quorum line; without witnesses it is: quorum none")?,
+                quorum: self.quorum.ok_or("no quorum line; without witnesses it is: quorum none")?,
             },
         })
     }
@@ -306,9 +260,7 @@ fn verifier_key(text: &str, signature_type: u8) -> Result<VerifierKey, String> {
     if key.signature_type() == signature_type {
         Ok(key)
     } else {
-        Err(format!(
-            "expected a key of signature type {signature_type:#04x}"
-        ))
+        Err(format!("expected a key of signature type {signature_type:#04x}"))
     }
 }
 
@@ -320,9 +272,6 @@ fn authority_key(text: &str) -> Result<PublicKey, String> {
         "ecdsa-p256" => proto::Algorithm::EcdsaP256Sha256,
         _ => return Err(form.into()),
     };
-    let key = proto::PublicKey {
-        algorithm: algorithm.into(),
-        key: from_hex(key).ok_or(form)?.into(),
-    };
+    let key = proto::PublicKey { algorithm: algorithm.into(), key: from_hex(key).ok_or(form)?.into() };
     PublicKey::parse(&key).map_err(|bad| format!("{bad}"))
 }

@@ -107,42 +107,21 @@ impl fmt::Display for Problem {
 
 /// A field that stands at most once.
 pub const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field {
-        number,
-        name,
-        kind,
-        max: 1,
-        choice: false,
-    }
+    Field { number, name, kind, max: 1, choice: false }
 }
 
 /// A field of a oneof.
 pub const fn choice(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field {
-        number,
-        name,
-        kind,
-        max: 1,
-        choice: true,
-    }
+    Field { number, name, kind, max: 1, choice: true }
 }
 
 /// A field that repeats up to `max` times.
 pub const fn many(number: u32, name: &'static str, kind: Kind, max: usize) -> Field {
-    Field {
-        number,
-        name,
-        kind,
-        max,
-        choice: false,
-    }
+    Field { number, name, kind, max, choice: false }
 }
 
 /// Decodes after a strict look.
-pub fn decode<M: Message + Default>(
-    bytes: bytes::Bytes,
-    shape: &'static Shape,
-) -> Result<M, Malformed> {
+pub fn decode<M: Message + Default>(bytes: bytes::Bytes, shape: &'static Shape) -> Result<M, Malformed> {
     check(&bytes, shape)?;
     M::decode(bytes).map_err(|_| Malformed {
         message: shape.name,
@@ -153,40 +132,23 @@ pub fn decode<M: Message + Default>(
 }
 
 /// Decodes a container of ours, which has exactly one form, so that every byte of it counts.
-pub fn decode_canonical<M: Message + Default>(
-    bytes: bytes::Bytes,
-    shape: &'static Shape,
-) -> Result<M, Malformed> {
+pub fn decode_canonical<M: Message + Default>(bytes: bytes::Bytes, shape: &'static Shape) -> Result<M, Malformed> {
     let message: M = decode(bytes.clone(), shape)?;
     if message.encode_to_vec() == bytes {
         return Ok(message);
     }
-    Err(Malformed {
-        message: shape.name,
-        path: String::new(),
-        offset: 0,
-        problem: Problem::NotCanonical,
-    })
+    Err(Malformed { message: shape.name, path: String::new(), offset: 0, problem: Problem::NotCanonical })
 }
 
 /// Looks, and allocates nothing unless something is wrong.
 pub fn check(bytes: &[u8], shape: &'static Shape) -> Result<(), Malformed> {
     let mut look = Look { bytes, at: 0 };
-    look.message(shape, bytes.len()).map_err(
-        |Wrong {
-             path,
-             offset,
-             problem,
-         }| Malformed {
-            message: shape.name,
-            path: path
-                .iter()
-                .rev()
-                .fold(String::new(), |text, name| format!("{text}.{name}")),
-            offset,
-            problem,
-        },
-    )
+    look.message(shape, bytes.len()).map_err(|Wrong { path, offset, problem }| Malformed {
+        message: shape.name,
+        path: path.iter().rev().fold(String::new(), |text, name| format!("{text}.{name}")),
+        offset,
+        problem,
+    })
 }
 
 struct Wrong {
@@ -206,11 +168,7 @@ const FIELDS_MAX: usize = 32;
 
 impl Look<'_> {
     fn wrong(&self, problem: Problem) -> Wrong {
-        Wrong {
-            path: Vec::new(),
-            offset: self.at,
-            problem,
-        }
+        Wrong { path: Vec::new(), offset: self.at, problem }
     }
 
     fn varint(&mut self, end: usize) -> Result<u64, Wrong> {
@@ -218,11 +176,7 @@ impl Look<'_> {
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
             if self.at >= end {
-                return Err(Wrong {
-                    path: Vec::new(),
-                    offset: start,
-                    problem: Problem::Truncated,
-                });
+                return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::Truncated });
             }
             let byte = self.bytes[self.at];
             self.at += 1;
@@ -234,19 +188,12 @@ impl Look<'_> {
                 return Ok(value);
             }
         }
-        Err(Wrong {
-            path: Vec::new(),
-            offset: start,
-            problem: Problem::BadNumber,
-        })
+        Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber })
     }
 
     fn length(&mut self, end: usize) -> Result<usize, Wrong> {
         let length = self.varint(end)?;
-        match usize::try_from(length)
-            .ok()
-            .and_then(|length| self.at.checked_add(length))
-        {
+        match usize::try_from(length).ok().and_then(|length| self.at.checked_add(length)) {
             Some(stop) if stop <= end => Ok(stop),
             _ => Err(self.wrong(Problem::Truncated)),
         }
@@ -260,11 +207,7 @@ impl Look<'_> {
             let tag = self.varint(end)?;
             let number = u32::try_from(tag >> 3).map_err(|_| self.wrong(Problem::BadNumber))?;
             if number == 0 {
-                return Err(Wrong {
-                    path: Vec::new(),
-                    offset: start,
-                    problem: Problem::BadNumber,
-                });
+                return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber });
             }
             let wire = (tag & 7) as u8;
             let Some(place) = shape.fields.iter().position(|field| field.number == number) else {
@@ -280,19 +223,10 @@ impl Look<'_> {
                 }
             };
             seen[place] += count;
-            let twice =
-                seen[place] > field.max || (field.choice && std::mem::replace(&mut chosen, true));
+            let twice = seen[place] > field.max || (field.choice && std::mem::replace(&mut chosen, true));
             if twice {
-                let problem = if field.max == 1 {
-                    Problem::Twice
-                } else {
-                    Problem::TooMany(field.max)
-                };
-                return Err(Wrong {
-                    path: vec![field.name],
-                    offset: start,
-                    problem,
-                });
+                let problem = if field.max == 1 { Problem::Twice } else { Problem::TooMany(field.max) };
+                return Err(Wrong { path: vec![field.name], offset: start, problem });
             }
         }
         Ok(())
@@ -351,10 +285,7 @@ impl Look<'_> {
 mod tests {
     use super::*;
 
-    static INNER: Shape = Shape {
-        name: "Inner",
-        fields: &[one(1, "text", Kind::Text)],
-    };
+    static INNER: Shape = Shape { name: "Inner", fields: &[one(1, "text", Kind::Text)] };
     static OUTER: Shape = Shape {
         name: "Outer",
         fields: &[
@@ -374,36 +305,21 @@ mod tests {
             (&[8, 1, 8, 1], "Outer.number at byte 2: stands twice"),
             (&[10, 0], "Outer.number at byte 1: wrong wire type"),
             (&[18, 2, 0], "Outer.bytes at byte 2: ends in the middle"),
-            (
-                &[26, 3, 10, 1, 0xff],
-                "Outer.inner.text at byte 4: not UTF-8",
-            ),
+            (&[26, 3, 10, 1, 0xff], "Outer.inner.text at byte 4: not UTF-8"),
             (&[26, 0, 26, 0, 26, 0], "Outer.inner at byte 4: more than 2"),
             (&[34, 4, 1, 1, 1, 1], "Outer.packed at byte 0: more than 3"),
             (&[40, 1, 48, 1], "Outer.that at byte 2: stands twice"),
             (&[0], "Outer at byte 0: not a protobuf number"),
             (&[0x7b], "Outer at byte 1: wrong wire type"),
-            (
-                &[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2],
-                "Outer.number at byte 1: not a protobuf number",
-            ),
+            (&[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2], "Outer.number at byte 1: not a protobuf number"),
         ];
         for (bytes, expected) in rows {
-            assert_eq!(
-                check(bytes, &OUTER).expect_err(expected).to_string(),
-                *expected
-            );
+            assert_eq!(check(bytes, &OUTER).expect_err(expected).to_string(), *expected);
         }
     }
 
     #[test]
     fn unknown_fields_and_long_numbers_pass_because_they_may_be_signed() {
-        check(
-            &[
-                0x7a, 1, 7, 0x78, 1, 0x79, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0x81, 0,
-            ],
-            &OUTER,
-        )
-        .expect("passes");
+        check(&[0x7a, 1, 7, 0x78, 1, 0x79, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0x81, 0], &OUTER).expect("passes");
     }
 }

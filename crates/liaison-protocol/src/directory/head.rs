@@ -11,13 +11,8 @@ use crate::limits::{AUTHORITY_KEYS_MAX, RECORDS_MAX};
 use crate::proto;
 use crate::wire::{self, Kind, Shape, many, one};
 
-pub(crate) static PUBLIC_KEY: Shape = Shape {
-    name: "PublicKey",
-    fields: &[
-        one(1, "algorithm", Kind::Varint),
-        one(2, "key", Kind::Bytes),
-    ],
-};
+pub(crate) static PUBLIC_KEY: Shape =
+    Shape { name: "PublicKey", fields: &[one(1, "algorithm", Kind::Varint), one(2, "key", Kind::Bytes)] };
 /// The shape of a directory head.
 pub static DIRECTORY_HEAD: Shape = Shape {
     name: "DirectoryHead",
@@ -29,12 +24,7 @@ pub static DIRECTORY_HEAD: Shape = Shape {
         one(5, "issued_at_us", Kind::Varint),
         one(6, "renew_by_us", Kind::Varint),
         one(7, "threshold", Kind::Varint),
-        many(
-            8,
-            "authority_keys",
-            Kind::Message(&PUBLIC_KEY),
-            AUTHORITY_KEYS_MAX,
-        ),
+        many(8, "authority_keys", Kind::Message(&PUBLIC_KEY), AUTHORITY_KEYS_MAX),
         one(9, "record_count", Kind::Varint),
         one(10, "records_root", Kind::Bytes),
     ],
@@ -50,15 +40,9 @@ pub struct AuthorityKeys {
 impl AuthorityKeys {
     /// Checks the rule.
     pub fn new(threshold: usize, keys: Vec<PublicKey>) -> Result<Self, String> {
-        let twice = keys
-            .iter()
-            .enumerate()
-            .any(|(nth, key)| keys[..nth].contains(key));
+        let twice = keys.iter().enumerate().any(|(nth, key)| keys[..nth].contains(key));
         if twice || keys.len() > AUTHORITY_KEYS_MAX || !(1..=keys.len()).contains(&threshold) {
-            return Err(format!(
-                "threshold {threshold} of {} keys, at most 16 and none twice",
-                keys.len()
-            ));
+            return Err(format!("threshold {threshold} of {} keys, at most 16 and none twice", keys.len()));
         }
         Ok(Self { threshold, keys })
     }
@@ -77,20 +61,12 @@ impl AuthorityKeys {
     fn signed_by(&self, encoding: &[u8], signatures: &[proto::Signature]) -> usize {
         self.keys
             .iter()
-            .filter(|key| {
-                signatures
-                    .iter()
-                    .any(|signature| key.verify(encoding, &signature.sig).is_ok())
-            })
+            .filter(|key| signatures.iter().any(|signature| key.verify(encoding, &signature.sig).is_ok()))
             .count()
     }
 
     /// Every signature must be by one of the keys of either set, and one set at a time must reach its threshold.
-    fn must_have_signed(
-        &self,
-        encoding: &[u8],
-        signatures: &[proto::Signature],
-    ) -> Result<(), BadDirectory> {
+    fn must_have_signed(&self, encoding: &[u8], signatures: &[proto::Signature]) -> Result<(), BadDirectory> {
         let found = self.signed_by(encoding, signatures);
         if found >= self.threshold {
             return Ok(());
@@ -132,12 +108,7 @@ impl NewHead {
             issued_at_us: self.issued_at.0,
             renew_by_us: self.renew_by.0,
             threshold: self.authority.threshold as u32,
-            authority_keys: self
-                .authority
-                .keys
-                .iter()
-                .map(PublicKey::to_proto)
-                .collect(),
+            authority_keys: self.authority.keys.iter().map(PublicKey::to_proto).collect(),
             record_count,
             records_root: records_root.to_bytes(),
         }
@@ -155,77 +126,50 @@ pub struct SignedHead {
 impl SignedHead {
     /// Parses a serialized envelope.
     pub fn parse(envelope: Bytes) -> Result<Self, BadDirectory> {
-        let envelope =
-            Envelope::parse(envelope).map_err(|refusal| BadDirectory::Head(refusal.message))?;
+        let envelope = Envelope::parse(envelope).map_err(|refusal| BadDirectory::Head(refusal.message))?;
         Ok(Self { envelope })
     }
 
     /// The authority keys that the head itself names: what a first head is checked against where nobody has pinned any.
     pub fn claimed_authority(&self) -> Result<AuthorityKeys, BadDirectory> {
-        let head: proto::DirectoryHead =
-            wire::decode(self.envelope.payload().clone(), &DIRECTORY_HEAD)?;
+        let head: proto::DirectoryHead = wire::decode(self.envelope.payload().clone(), &DIRECTORY_HEAD)?;
         authority(&head)
     }
 
     /// Believes it, if enough of the trusted keys signed it, and enough of the keys it names itself. With `network`, it must be of
     /// that network.
-    pub fn verify(
-        self,
-        trusted: &AuthorityKeys,
-        network: Option<NetworkId>,
-    ) -> Result<VerifiedHead, BadDirectory> {
+    pub fn verify(self, trusted: &AuthorityKeys, network: Option<NetworkId>) -> Result<VerifiedHead, BadDirectory> {
         let wrong = |problem: String| BadDirectory::Head(problem);
         if self.envelope.payload_type() != DIRECTORY_HEAD_TYPE {
-            return Err(wrong(format!(
-                "expected payload type {DIRECTORY_HEAD_TYPE}"
-            )));
+            return Err(wrong(format!("expected payload type {DIRECTORY_HEAD_TYPE}")));
         }
         let encoding = pre_authentication_encoding(DIRECTORY_HEAD_TYPE, self.envelope.payload());
         trusted.must_have_signed(&encoding, self.envelope.signatures())?;
-        let head: proto::DirectoryHead =
-            wire::decode(self.envelope.payload().clone(), &DIRECTORY_HEAD)?;
+        let head: proto::DirectoryHead = wire::decode(self.envelope.payload().clone(), &DIRECTORY_HEAD)?;
         let own = authority(&head)?;
         own.must_have_signed(&encoding, self.envelope.signatures())?;
         self.no_stray_signature(trusted, &own, &encoding)?;
 
         let digest = HeadDigest(Hash::of(&[&encoding]));
         let first = head.version == 1;
-        let found = if first {
-            Some(NetworkId(digest.0))
-        } else {
-            NetworkId::from_slice(&head.network)
-        };
+        let found = if first { Some(NetworkId(digest.0)) } else { NetworkId::from_slice(&head.network) };
         let found = found.ok_or_else(|| wrong("network: not 32 bytes".into()))?;
-        if first != head.network.is_empty()
-            || first != head.previous.is_empty()
-            || head.version == 0
-        {
-            return Err(wrong(
-                "version 1, and only version 1, names no network and no head before it".into(),
-            ));
+        if first != head.network.is_empty() || first != head.previous.is_empty() || head.version == 0 {
+            return Err(wrong("version 1, and only version 1, names no network and no head before it".into()));
         }
         if network.is_some_and(|expected| expected != found) {
-            return Err(wrong(format!(
-                "expected network {}, found {found}",
-                network.unwrap_or(found)
-            )));
+            return Err(wrong(format!("expected network {}, found {found}", network.unwrap_or(found))));
         }
         if !first && !crate::envelope::begins_with(self.envelope.payload(), &found) {
             return Err(wrong("the payload does not begin with the network".into()));
         }
         if head.record_count > RECORDS_MAX as u64 {
-            return Err(wrong(format!(
-                "record_count: {}, at most {RECORDS_MAX}",
-                head.record_count
-            )));
+            return Err(wrong(format!("record_count: {}, at most {RECORDS_MAX}", head.record_count)));
         }
         Ok(VerifiedHead {
             digest,
             network: found,
-            name: head
-                .network_name
-                .parse()
-                .map_err(|bad| wrong(format!("{bad}")))?,
+            name: head.network_name.parse().map_err(|bad| wrong(format!("{bad}")))?,
             version: HeadVersion(head.version),
             previous: HeadDigest::from_slice(&head.previous),
             issued_at: Micros(head.issued_at_us),
@@ -248,9 +192,7 @@ impl SignedHead {
         for signature in self.envelope.signatures() {
             let mut keys = trusted.keys.iter().chain(&own.keys);
             let Some(key) = keys.find(|key| key.verify(encoding, &signature.sig).is_ok()) else {
-                return Err(BadDirectory::Head(
-                    "a signature is by no authority key".into(),
-                ));
+                return Err(BadDirectory::Head("a signature is by no authority key".into()));
             };
             if !signature.keyid.is_empty() && signature.keyid != key.id().0.to_hex() {
                 return Err(BadDirectory::Head(format!(

@@ -12,9 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::id::{
-    AgreementDigest, Hash, KeyId, NetworkId, NodeId, Origin, PartnerId, PartnerNumber,
-};
+use crate::id::{AgreementDigest, Hash, KeyId, NetworkId, NodeId, Origin, PartnerId, PartnerNumber};
 use crate::keyring::TrustedKey;
 use crate::limits::RECORDS_MAX;
 use crate::proto;
@@ -22,16 +20,11 @@ use crate::tlog::entry::Salt;
 use crate::tlog::items::{self, ItemTree};
 use crate::wire::{self, Kind, Malformed, Shape, many, one};
 
-static SEALED_RECORD: Shape = Shape {
-    name: "SealedRecord",
-    fields: &[one(1, "record", Kind::Bytes), one(2, "salt", Kind::Bytes)],
-};
+static SEALED_RECORD: Shape =
+    Shape { name: "SealedRecord", fields: &[one(1, "record", Kind::Bytes), one(2, "salt", Kind::Bytes)] };
 static SEALED_DIRECTORY: Shape = Shape {
     name: "SealedDirectory",
-    fields: &[
-        one(1, "head", Kind::Bytes),
-        many(2, "records", Kind::Message(&SEALED_RECORD), RECORDS_MAX),
-    ],
+    fields: &[one(1, "head", Kind::Bytes), many(2, "records", Kind::Message(&SEALED_RECORD), RECORDS_MAX)],
 };
 
 /// Why a directory is not taken. The old one stays in force.
@@ -94,23 +87,11 @@ pub enum Place {
 
 impl Directory {
     /// Opens a sealed directory. `trusted` are the authority keys in force until now, `network` the one this directory must be of.
-    pub fn open(
-        sealed: Bytes,
-        trusted: &AuthorityKeys,
-        network: Option<NetworkId>,
-    ) -> Result<Self, BadDirectory> {
+    pub fn open(sealed: Bytes, trusted: &AuthorityKeys, network: Option<NetworkId>) -> Result<Self, BadDirectory> {
         let sealed: proto::SealedDirectory = wire::decode(sealed, &SEALED_DIRECTORY)?;
         let head = SignedHead::parse(sealed.head)?.verify(trusted, network)?;
-        let tree = ItemTree::over(
-            sealed
-                .records
-                .iter()
-                .enumerate()
-                .map(leaf_data)
-                .collect::<Result<Vec<_>, _>>()?,
-        );
-        if sealed.records.len() as u64 != head.record_count() || tree.root() != head.records_root()
-        {
+        let tree = ItemTree::over(sealed.records.iter().enumerate().map(leaf_data).collect::<Result<Vec<_>, _>>()?);
+        if sealed.records.len() as u64 != head.record_count() || tree.root() != head.records_root() {
             return Err(BadDirectory::OtherRecords {
                 expected: head.records_root().to_hex(),
                 found: tree.root().to_hex(),
@@ -138,16 +119,11 @@ impl Directory {
         for (nth, sealed) in self.sealed.iter().enumerate() {
             let problem = |problem: String| BadDirectory::Record { nth, problem };
             let twice = |name: &dyn std::fmt::Display| problem(format!("{name} stands twice"));
-            let body =
-                read_record(sealed.record.clone()).map_err(|refusal| problem(refusal.message))?;
+            let body = read_record(sealed.record.clone()).map_err(|refusal| problem(refusal.message))?;
             let place = match body {
                 RecordBody::Partner(partner) => {
                     let place = Place::Partner(partner.number);
-                    if self
-                        .by_number
-                        .insert(partner.number, partner.id.clone())
-                        .is_some()
-                    {
+                    if self.by_number.insert(partner.number, partner.id.clone()).is_some() {
                         return Err(twice(&format_args!("partner number {}", partner.number.0)));
                     }
                     if let Some(partner) = self.partners.insert(partner.id.clone(), partner) {
@@ -182,20 +158,13 @@ impl Directory {
                 }
             };
             if self.places.insert(place, nth).is_some() {
-                return Err(problem(
-                    "the same thing stands twice: one key has one use".into(),
-                ));
+                return Err(problem("the same thing stands twice: one key has one use".into()));
             }
         }
         for (nth, partner, mut key) in key_records {
-            let number = self
-                .partners
-                .get(&partner)
-                .map(|partner| partner.number)
-                .ok_or_else(|| BadDirectory::Record {
-                    nth,
-                    problem: format!("a key of {partner}, who is not listed"),
-                })?;
+            let number = self.partners.get(&partner).map(|partner| partner.number).ok_or_else(|| {
+                BadDirectory::Record { nth, problem: format!("a key of {partner}, who is not listed") }
+            })?;
             key.partner = number;
             self.keys.entry(number).or_default().push(key);
         }
@@ -210,10 +179,7 @@ impl Directory {
         };
         for partner in self.partners.values() {
             if !self.nodes.contains_key(&partner.home) {
-                let text = format!(
-                    "{} has home {}, which is not listed",
-                    partner.id, partner.home
-                );
+                let text = format!("{} has home {}, which is not listed", partner.id, partner.home);
                 return Err(problem(&Place::Partner(partner.number), text));
             }
         }
@@ -221,50 +187,26 @@ impl Directory {
         for node in self.nodes.values() {
             let place = Place::Node(node.id.clone());
             if !origins.insert(&node.log_origin) {
-                return Err(problem(
-                    &place,
-                    format!("log {} stands twice", node.log_origin),
-                ));
+                return Err(problem(&place, format!("log {} stands twice", node.log_origin)));
             }
             if self.places.contains_key(&Place::Key(node.log_key.id())) {
-                return Err(problem(
-                    &place,
-                    "its log key also signs for a partner".into(),
-                ));
+                return Err(problem(&place, "its log key also signs for a partner".into()));
             }
         }
         for group in self.groups.values() {
             let place = Place::Group(group.id.clone());
             if self.partners.contains_key(&group.id) {
-                return Err(problem(
-                    &place,
-                    format!("{} is a partner's name too", group.id),
-                ));
+                return Err(problem(&place, format!("{} is a partner's name too", group.id)));
             }
-            if let Some(stranger) = group
-                .members
-                .iter()
-                .find(|id| !self.partners.contains_key(*id))
-            {
-                return Err(problem(
-                    &place,
-                    format!("{} has member {stranger}, who is not listed", group.id),
-                ));
+            if let Some(stranger) = group.members.iter().find(|id| !self.partners.contains_key(*id)) {
+                return Err(problem(&place, format!("{} has member {stranger}, who is not listed", group.id)));
             }
         }
         for agreement in &self.agreements {
-            let known =
-                |id: &&PartnerId| self.partners.contains_key(*id) || self.groups.contains_key(*id);
-            if let Some(stranger) = agreement
-                .originators
-                .iter()
-                .chain(&agreement.recipients)
-                .find(|id| !known(id))
+            let known = |id: &&PartnerId| self.partners.contains_key(*id) || self.groups.contains_key(*id);
+            if let Some(stranger) = agreement.originators.iter().chain(&agreement.recipients).find(|id| !known(id))
             {
-                let text = format!(
-                    "agreement {} names {stranger}, who is not listed",
-                    agreement.id
-                );
+                let text = format!("agreement {} names {stranger}, who is not listed", agreement.id);
                 return Err(problem(&Place::Agreement(agreement.digest), text));
             }
         }
@@ -329,17 +271,8 @@ impl Directory {
     /// The partners that a party of an agreement stands for: itself, or a group's members.
     pub fn members(&self, party: &PartnerId) -> Vec<PartnerNumber> {
         match self.groups.get(party) {
-            Some(group) => group
-                .members
-                .iter()
-                .filter_map(|id| self.partner(id))
-                .map(|p| p.number)
-                .collect(),
-            None => self
-                .partner(party)
-                .map(|partner| partner.number)
-                .into_iter()
-                .collect(),
+            Some(group) => group.members.iter().filter_map(|id| self.partner(id)).map(|p| p.number).collect(),
+            None => self.partner(party).map(|partner| partner.number).into_iter().collect(),
         }
     }
 
@@ -372,20 +305,14 @@ impl Directory {
 }
 
 fn leaf_data((nth, sealed): (usize, &proto::SealedRecord)) -> Result<Hash, BadDirectory> {
-    let salt = Salt::from_slice(&sealed.salt).ok_or_else(|| BadDirectory::Record {
-        nth,
-        problem: "its salt has not 32 bytes".into(),
-    })?;
+    let salt = Salt::from_slice(&sealed.salt)
+        .ok_or_else(|| BadDirectory::Record { nth, problem: "its salt has not 32 bytes".into() })?;
     Ok(items::record(&salt, &sealed.record))
 }
 
 /// Seals records under a new head that is still to be signed: gives the head's payload.
 pub fn seal(head: &NewHead, records: &[(Bytes, Salt)]) -> Bytes {
-    let tree = ItemTree::over(
-        records
-            .iter()
-            .map(|(record, salt)| items::record(salt, record)),
-    );
+    let tree = ItemTree::over(records.iter().map(|(record, salt)| items::record(salt, record)));
     head.payload(records.len() as u64, tree.root())
 }
 
@@ -393,24 +320,15 @@ pub fn seal(head: &NewHead, records: &[(Bytes, Salt)]) -> Bytes {
 pub fn join(head: Bytes, records: &[(Bytes, Salt)]) -> Bytes {
     let records = records
         .iter()
-        .map(|(record, salt)| proto::SealedRecord {
-            record: record.clone(),
-            salt: salt.to_bytes(),
-        })
+        .map(|(record, salt)| proto::SealedRecord { record: record.clone(), salt: salt.to_bytes() })
         .collect();
-    proto::SealedDirectory { head, records }
-        .encode_to_vec()
-        .into()
+    proto::SealedDirectory { head, records }.encode_to_vec().into()
 }
 
 /// A directory record that has been proven against a head, on its own.
-pub fn verify_record(
-    proof: &proto::RecordProof,
-    head: &VerifiedHead,
-) -> Result<(RecordBody, Hash), String> {
+pub fn verify_record(proof: &proto::RecordProof, head: &VerifiedHead) -> Result<(RecordBody, Hash), String> {
     let salt = Salt::from_slice(&proof.salt).ok_or("a record's salt has not 32 bytes")?;
-    let path =
-        items::hashes(&proof.path).ok_or("a record's path has a hash of other than 32 bytes")?;
+    let path = items::hashes(&proof.path).ok_or("a record's path has a hash of other than 32 bytes")?;
     let data = items::record(&salt, &proof.record);
     let found = items::root_of(data, proof.index, head.record_count(), &path)
         .ok_or_else(|| format!("record {}: its path has the wrong length", proof.index))?;

@@ -61,10 +61,7 @@ static NODE: Shape = Shape {
 };
 static GROUP: Shape = Shape {
     name: "Group",
-    fields: &[
-        one(1, "id", Kind::Text),
-        many(2, "members", Kind::Text, AUDIENCE_PARTNERS_MAX),
-    ],
+    fields: &[one(1, "id", Kind::Text), many(2, "members", Kind::Text, AUDIENCE_PARTNERS_MAX)],
 };
 static AGREEMENT: Shape = Shape {
     name: "Agreement",
@@ -186,16 +183,10 @@ pub struct Agreement {
 pub fn read_record(record: Bytes) -> Result<RecordBody, Refusal> {
     use proto::record::Body;
     if record.len() > RECORD_BYTES_MAX {
-        return Err(Refusal::new(
-            Reason::TooLarge,
-            format!("record: {} bytes", record.len()),
-        ));
+        return Err(Refusal::new(Reason::TooLarge, format!("record: {} bytes", record.len())));
     }
     let record: proto::Record = wire::decode(record, &RECORD)?;
-    match record
-        .body
-        .ok_or_else(|| Refusal::field("record", "has no body"))?
-    {
+    match record.body.ok_or_else(|| Refusal::field("record", "has no body"))? {
         Body::Partner(partner) => read_partner(partner).map(RecordBody::Partner),
         Body::Key(key) => read_key(&key).map(|(partner, key)| RecordBody::Key(partner, key)),
         Body::Node(node) => read_node(node).map(RecordBody::Node),
@@ -224,14 +215,10 @@ fn read_partner(partner: proto::Partner) -> Result<Partner, Refusal> {
 }
 
 fn read_key(key: &proto::PartnerKey) -> Result<(PartnerId, TrustedKey), Refusal> {
-    let usage = Usage::from_proto(key.usage())
-        .ok_or_else(|| Refusal::field("key.usage", "absent or unknown"))?;
+    let usage = Usage::from_proto(key.usage()).ok_or_else(|| Refusal::field("key.usage", "absent or unknown"))?;
     let public = public_key(key.public_key.as_ref(), "key.public_key")?;
     if key.not_after_us <= key.not_before_us {
-        return Err(Refusal::field(
-            "key.not_after_us",
-            "not after not_before_us",
-        ));
+        return Err(Refusal::field("key.not_after_us", "not after not_before_us"));
     }
     let trusted = TrustedKey {
         id: public.id(),
@@ -261,33 +248,19 @@ fn read_node(node: proto::Node) -> Result<Node, Refusal> {
 }
 
 fn read_group(group: &proto::Group) -> Result<Group, Refusal> {
-    Ok(Group {
-        id: name(&group.id, "group.id")?,
-        members: ids(&group.members, "group.members")?,
-    })
+    Ok(Group { id: name(&group.id, "group.id")?, members: ids(&group.members, "group.members")? })
 }
 
 fn read_agreement(agreement: proto::Agreement) -> Result<Agreement, Refusal> {
-    let kinds = agreement
-        .kinds()
-        .map(|kind| known(kind, "agreement.kinds"))
-        .collect::<Result<Vec<_>, _>>()?;
-    let empty =
-        kinds.is_empty() || agreement.originators.is_empty() || agreement.recipients.is_empty();
+    let kinds = agreement.kinds().map(|kind| known(kind, "agreement.kinds")).collect::<Result<Vec<_>, _>>()?;
+    let empty = kinds.is_empty() || agreement.originators.is_empty() || agreement.recipients.is_empty();
     if empty || agreement.legal_basis.is_empty() {
-        return Err(Refusal::field(
-            "agreement",
-            "names no kind, no originator, no recipient or no legal basis",
-        ));
+        return Err(Refusal::field("agreement", "names no kind, no originator, no recipient or no legal basis"));
     }
     if agreement.until_us <= agreement.from_us {
         return Err(Refusal::field("agreement.until_us", "not after from_us"));
     }
-    words(
-        &agreement.legal_basis,
-        "agreement.legal_basis",
-        WORDS_BYTES_MAX,
-    )?;
+    words(&agreement.legal_basis, "agreement.legal_basis", WORDS_BYTES_MAX)?;
     let id: crate::id::Reference = name(&agreement.id, "agreement.id")?;
     Ok(Agreement {
         id: id.to_string(),
@@ -297,10 +270,7 @@ fn read_agreement(agreement: proto::Agreement) -> Result<Agreement, Refusal> {
         kinds,
         highest_handling: known(agreement.highest_handling(), "agreement.highest_handling")?,
         highest_tlp: known(agreement.highest_tlp(), "agreement.highest_tlp")?,
-        highest_precedence: known(
-            agreement.highest_precedence(),
-            "agreement.highest_precedence",
-        )?,
+        highest_precedence: known(agreement.highest_precedence(), "agreement.highest_precedence")?,
         from: Micros(agreement.from_us),
         until: Micros(agreement.until_us),
         legal_basis: agreement.legal_basis,
@@ -317,22 +287,12 @@ fn public_key(key: Option<&proto::PublicKey>, path: &str) -> Result<PublicKey, R
 }
 
 fn authorities(certificates: Vec<Bytes>, path: &str) -> Result<Vec<Bytes>, Refusal> {
-    if certificates.is_empty()
-        || certificates
-            .iter()
-            .any(|der| der.len() > TLS_AUTHORITY_BYTES_MAX)
-    {
-        return Err(Refusal::field(
-            path,
-            "expected 1 to 4 certificates of at most 4 KiB",
-        ));
+    if certificates.is_empty() || certificates.iter().any(|der| der.len() > TLS_AUTHORITY_BYTES_MAX) {
+        return Err(Refusal::field(path, "expected 1 to 4 certificates of at most 4 KiB"));
     }
     Ok(certificates)
 }
 
 fn digests(bytes: &[Bytes], path: &str) -> Result<Vec<Hash>, Refusal> {
-    bytes
-        .iter()
-        .map(|bytes| Hash::from_slice(bytes).ok_or_else(|| Refusal::field(path, "not 32 bytes")))
-        .collect()
+    bytes.iter().map(|bytes| Hash::from_slice(bytes).ok_or_else(|| Refusal::field(path, "not 32 bytes"))).collect()
 }

@@ -26,10 +26,8 @@ const ITEMS_SHOWN_MAX: usize = 4_096;
 /// The form of `Evidence` that this program writes.
 pub const EVIDENCE_VERSION: u32 = 1;
 
-static RECIPIENT_ITEM: Shape = Shape {
-    name: "RecipientItem",
-    fields: &[one(1, "salt", Kind::Bytes), one(2, "number", Kind::Varint)],
-};
+static RECIPIENT_ITEM: Shape =
+    Shape { name: "RecipientItem", fields: &[one(1, "salt", Kind::Bytes), one(2, "number", Kind::Varint)] };
 /// The shape of an acknowledged item.
 pub static ACKNOWLEDGED_ITEM: Shape = Shape {
     name: "AcknowledgedItem",
@@ -119,10 +117,7 @@ impl Receipt {
         };
         Some(Self {
             leaf: LeafIndex(receipt.leaf_index),
-            opening: Opening {
-                statement: receipt.statement.clone(),
-                salt: Salt::from_slice(&receipt.salt)?,
-            },
+            opening: Opening { statement: receipt.statement.clone(), salt: Salt::from_slice(&receipt.salt)? },
             path: receipt.path.iter().map(pooled).collect::<Option<_>>()?,
             items: receipt.items.clone(),
             checkpoint: receipts.checkpoint.clone(),
@@ -131,11 +126,7 @@ impl Receipt {
 
     /// Writes the receipt file.
     pub fn to_file(&self, support: &Support) -> Result<String, CannotWrite> {
-        let notice = support
-            .notice
-            .as_ref()
-            .map(canonical_envelope)
-            .transpose()?;
+        let notice = support.notice.as_ref().map(canonical_envelope).transpose()?;
         let evidence = proto::Evidence {
             version: EVIDENCE_VERSION,
             statement: self.opening.statement.clone(),

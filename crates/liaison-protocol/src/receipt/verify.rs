@@ -41,14 +41,8 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::File,
-        Self::Inclusion,
-        Self::Checkpoint,
-        Self::Directory,
-        Self::Signature,
-        Self::Items,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::File, Self::Inclusion, Self::Checkpoint, Self::Directory, Self::Signature, Self::Items];
 
     /// Its number for people, from 1.
     pub fn number(self) -> usize {
@@ -109,32 +103,20 @@ pub struct Report {
 /// Verifies a receipt file. It needs no network, no clock and no node; without `trust` it can only say whether the file is
 /// consistent in itself.
 pub fn verify(file: &[u8], trust: Option<&Trust>) -> Report {
-    let mut run = Run {
-        trust,
-        findings: Vec::new(),
-    };
+    let mut run = Run { trust, findings: Vec::new() };
     match run.all(file) {
         Ok((shown, proven)) => Report {
             findings: run.findings,
             outcome: match trust {
                 Some(_) => Outcome::Verified,
-                None => Outcome::NotTied(vec![
-                    "the network",
-                    "the authority's keys",
-                    "the log's key",
-                    "witnesses",
-                ]),
+                None => Outcome::NotTied(vec!["the network", "the authority's keys", "the log's key", "witnesses"]),
             },
             proven,
             statement: Some(shown.statement),
             leaf: Some(shown.leaf),
         },
         Err(Fails(step, text)) => {
-            run.findings.push(Finding {
-                step,
-                holds: false,
-                text,
-            });
+            run.findings.push(Finding { step, holds: false, text });
             Report {
                 findings: run.findings,
                 outcome: Outcome::Failed,
@@ -178,11 +160,7 @@ struct Known {
 
 impl Run<'_> {
     fn holds(&mut self, step: Step, text: impl Into<String>) {
-        self.findings.push(Finding {
-            step,
-            holds: true,
-            text: text.into(),
-        });
+        self.findings.push(Finding { step, holds: true, text: text.into() });
     }
 
     fn all(&mut self, file: &[u8]) -> Result<(Shown, Vec<String>), Fails> {
@@ -195,92 +173,50 @@ impl Run<'_> {
         let known = self.directory(&read, log.as_ref())?;
         let mut proven = self.signature(&read, &known)?;
         proven.extend(self.items(&read, &known)?);
-        Ok((
-            Shown {
-                statement: read.statement,
-                leaf: LeafIndex(read.proof.index),
-            },
-            proven,
-        ))
+        Ok((Shown { statement: read.statement, leaf: LeafIndex(read.proof.index) }, proven))
     }
 
     fn file(&mut self, file: &[u8]) -> Result<Read, Fails> {
         let fails = |text: String| Fails(Step::File, text);
         if file.len() > RECEIPT_BYTES_MAX {
-            return Err(fails(format!(
-                "expected at most {RECEIPT_BYTES_MAX} bytes, found {}",
-                file.len()
-            )));
+            return Err(fails(format!("expected at most {RECEIPT_BYTES_MAX} bytes, found {}", file.len())));
         }
-        let text = std::str::from_utf8(file)
-            .map_err(|_| fails("expected UTF-8, found other bytes".into()))?;
-        let proof =
-            ProofFile::parse(text).map_err(|bad| fails(format!("expected a receipt: {bad}")))?;
-        let evidence: proto::Evidence =
-            wire::decode_canonical(Bytes::copy_from_slice(&proof.extra), &EVIDENCE).map_err(
-                |malformed| fails(format!("expected evidence in the extra line: {malformed}")),
-            )?;
+        let text = std::str::from_utf8(file).map_err(|_| fails("expected UTF-8, found other bytes".into()))?;
+        let proof = ProofFile::parse(text).map_err(|bad| fails(format!("expected a receipt: {bad}")))?;
+        let evidence: proto::Evidence = wire::decode_canonical(Bytes::copy_from_slice(&proof.extra), &EVIDENCE)
+            .map_err(|malformed| fails(format!("expected evidence in the extra line: {malformed}")))?;
         if evidence.version != EVIDENCE_VERSION {
-            return Err(fails(format!(
-                "expected evidence version 1, found {}",
-                evidence.version
-            )));
+            return Err(fails(format!("expected evidence version 1, found {}", evidence.version)));
         }
-        let salt = Salt::from_slice(&evidence.salt).ok_or_else(|| {
-            fails(format!(
-                "expected a salt of 32 bytes, found {}",
-                evidence.salt.len()
-            ))
-        })?;
-        let opening = Opening {
-            statement: evidence.statement.clone(),
-            salt,
-        };
+        let salt = Salt::from_slice(&evidence.salt)
+            .ok_or_else(|| fails(format!("expected a salt of 32 bytes, found {}", evidence.salt.len())))?;
+        let opening = Opening { statement: evidence.statement.clone(), salt };
         let statement = Statement::decode(evidence.statement.clone())
             .map_err(|refusal| fails(format!("expected a statement: {}", refusal.message)))?;
         let checkpoint = Checkpoint::parse(proof.checkpoint.text())
             .map_err(|bad| fails(format!("expected a checkpoint: {bad}")))?;
-        self.holds(
-            Step::File,
-            format!("receipt format 1, {}", statement.event_name()),
-        );
-        Ok(Read {
-            proof,
-            evidence,
-            statement,
-            opening,
-            checkpoint,
-        })
+        self.holds(Step::File, format!("receipt format 1, {}", statement.event_name()));
+        Ok(Read { proof, evidence, statement, opening, checkpoint })
     }
 
     fn inclusion(&mut self, read: &Read) -> Result<(), Fails> {
         let Checkpoint { size, root, .. } = read.checkpoint;
         let leaf = hash::leaf(&read.opening.leaf().0);
         let index = read.proof.index;
-        let found =
-            proof::root_of_inclusion(leaf, index, size, &read.proof.path).ok_or_else(|| {
-                let path = read.proof.path.len();
-                Fails(
-                    Step::Inclusion,
-                    format!(
-                        "leaf {index} cannot have a path of {path} hashes in a tree of size {size}"
-                    ),
-                )
-            })?;
+        let found = proof::root_of_inclusion(leaf, index, size, &read.proof.path).ok_or_else(|| {
+            let path = read.proof.path.len();
+            Fails(
+                Step::Inclusion,
+                format!("leaf {index} cannot have a path of {path} hashes in a tree of size {size}"),
+            )
+        })?;
         if found != root {
             return Err(Fails(
                 Step::Inclusion,
-                format!(
-                    "expected root {}, found {} (leaf {index}, size {size})",
-                    root.to_hex(),
-                    found.to_hex()
-                ),
+                format!("expected root {}, found {} (leaf {index}, size {size})", root.to_hex(), found.to_hex()),
             ));
         }
-        self.holds(
-            Step::Inclusion,
-            format!("leaf {index} is in the tree of size {size}"),
-        );
+        self.holds(Step::Inclusion, format!("leaf {index} is in the tree of size {size}"));
         Ok(())
     }
 
@@ -288,44 +224,23 @@ impl Run<'_> {
     fn checkpoint(&mut self, read: &Read, trust: &Trust) -> Result<VerifierKey, Fails> {
         let fails = |text: String| Fails(Step::Checkpoint, text);
         let origin = read.checkpoint.origin.as_str();
-        let log = trust
-            .policy()
-            .logs()
-            .iter()
-            .find(|log| log.name() == origin)
-            .ok_or_else(|| {
-                let names: Vec<_> = trust
-                    .policy()
-                    .logs()
-                    .iter()
-                    .map(VerifierKey::name)
-                    .collect();
-                fails(format!(
-                    "expected a log of the trust file ({}), found {origin}",
-                    names.join(", ")
-                ))
-            })?;
+        let log = trust.policy().logs().iter().find(|log| log.name() == origin).ok_or_else(|| {
+            let names: Vec<_> = trust.policy().logs().iter().map(VerifierKey::name).collect();
+            fails(format!("expected a log of the trust file ({}), found {origin}", names.join(", ")))
+        })?;
         read.proof
             .checkpoint
             .verify(log)
             .map_err(|bad| fails(format!("expected a signature by {origin}, found {bad}")))?;
         let witnessed = trust.policy().witnessed(&read.proof.checkpoint);
         if !witnessed.quorum {
-            let found: Vec<_> = witnessed
-                .witnesses
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
+            let found: Vec<_> = witnessed.witnesses.iter().map(|(name, _)| name.as_str()).collect();
             return Err(fails(format!(
                 "expected the quorum of the trust file, found cosignatures by [{}]",
                 found.join(", ")
             )));
         }
-        let grade = if witnessed.asked {
-            "witnessed"
-        } else {
-            "promised: the trust file asks for no witness"
-        };
+        let grade = if witnessed.asked { "witnessed" } else { "promised: the trust file asks for no witness" };
         self.holds(Step::Checkpoint, format!("signed by {origin}; {grade}"));
         Ok(log.clone())
     }
@@ -333,35 +248,22 @@ impl Run<'_> {
     fn directory(&mut self, read: &Read, log: Option<&VerifierKey>) -> Result<Known, Fails> {
         let fails = |text: String| Fails(Step::Directory, text);
         let evidence = &read.evidence;
-        let head = SignedHead::parse(evidence.directory_head.clone())
-            .map_err(|bad| fails(bad.to_string()))?;
-        canonical(&evidence.directory_head)
-            .map_err(|text| fails(format!("directory head: {text}")))?;
+        let head = SignedHead::parse(evidence.directory_head.clone()).map_err(|bad| fails(bad.to_string()))?;
+        canonical(&evidence.directory_head).map_err(|text| fails(format!("directory head: {text}")))?;
         let head = match self.trust {
             Some(trust) => head.verify(trust.authority(), Some(trust.network())),
-            None => head
-                .claimed_authority()
-                .and_then(|own| head.verify(&own, None)),
+            None => head.claimed_authority().and_then(|own| head.verify(&own, None)),
         }
         .map_err(|bad| fails(bad.to_string()))?;
         let expected = HeadName::from(&head);
         if read.statement.under != Some(expected) {
-            let found = read
-                .statement
-                .under
-                .map(|name| name.digest.to_string())
-                .unwrap_or_else(|| "none".into());
+            let found = read.statement.under.map(|name| name.digest.to_string()).unwrap_or_else(|| "none".into());
             return Err(fails(format!(
                 "expected the head that the statement names, {found}; found {}",
                 expected.digest
             )));
         }
-        let mut known = Known {
-            head,
-            partners: BTreeMap::new(),
-            keys: Vec::new(),
-            logs: Vec::new(),
-        };
+        let mut known = Known { head, partners: BTreeMap::new(), keys: Vec::new(), logs: Vec::new() };
         for record in &evidence.records {
             known.take(record).map_err(fails)?;
         }
@@ -370,30 +272,19 @@ impl Run<'_> {
             .logs
             .iter()
             .find(|listed| listed.name() == origin)
-            .ok_or_else(|| {
-                fails(format!(
-                    "expected a record of the node whose log is {origin}, found none"
-                ))
-            })?;
+            .ok_or_else(|| fails(format!("expected a record of the node whose log is {origin}, found none")))?;
         match log {
             Some(log) if log != listed => {
-                return Err(fails(format!(
-                    "expected log key {log}, found {listed} in the directory"
-                )));
+                return Err(fails(format!("expected log key {log}, found {listed} in the directory")));
             }
             Some(_) => {}
             None => {
                 read.proof.checkpoint.verify(listed).map_err(|bad| {
-                    Fails(
-                        Step::Checkpoint,
-                        format!("expected a signature by {origin}, found {bad}"),
-                    )
+                    Fails(Step::Checkpoint, format!("expected a signature by {origin}, found {bad}"))
                 })?;
                 self.holds(
                     Step::Checkpoint,
-                    format!(
-                        "signed by {origin}, with the key that the receipt's own directory lists"
-                    ),
+                    format!("signed by {origin}, with the key that the receipt's own directory lists"),
                 );
             }
         }
@@ -414,29 +305,17 @@ impl Run<'_> {
         let origin = &read.checkpoint.origin;
         match &read.statement.event {
             Event::Accepted(accepted) => {
-                let (manifest, originator, key) = known
-                    .notice(accepted, &read.evidence.notice, read.statement.observed_at)
-                    .map_err(fails)?;
-                self.holds(
-                    Step::Signature,
-                    format!("{originator} signed the notice with key {key}"),
-                );
+                let (manifest, originator, key) =
+                    known.notice(accepted, &read.evidence.notice, read.statement.observed_at).map_err(fails)?;
+                self.holds(Step::Signature, format!("{originator} signed the notice with key {key}"));
                 Ok(vec![
-                    format!(
-                        "{originator} sent the notice {} ({}).",
-                        manifest.reference, accepted.notice
-                    ),
-                    format!(
-                        "{origin} accepted it at {} by its own clock.",
-                        Time(read.statement.observed_at)
-                    ),
+                    format!("{originator} sent the notice {} ({}).", manifest.reference, accepted.notice),
+                    format!("{origin} accepted it at {} by its own clock.", Time(read.statement.observed_at)),
                 ])
             }
             other => {
                 if !read.evidence.notice.is_empty() {
-                    return Err(fails(
-                        "expected no notice beside this statement, found one".into(),
-                    ));
+                    return Err(fails("expected no notice beside this statement, found one".into()));
                 }
                 match other {
                     Event::Acknowledged(acknowledged) => {
@@ -452,10 +331,7 @@ impl Run<'_> {
                     }
                     _ => {
                         self.holds(Step::Signature, "stated by the node alone");
-                        Ok(vec![format!(
-                            "{origin} stated {}.",
-                            read.statement.event_name()
-                        )])
+                        Ok(vec![format!("{origin} stated {}.", read.statement.event_name())])
                     }
                 }
             }
@@ -468,13 +344,7 @@ impl Run<'_> {
         for item in &read.evidence.items {
             proven.push(known.item(&read.statement.event, item).map_err(fails)?);
         }
-        self.holds(
-            Step::Items,
-            format!(
-                "{} shown, all committed to by the statement",
-                read.evidence.items.len()
-            ),
-        );
+        self.holds(Step::Items, format!("{} shown, all committed to by the statement", read.evidence.items.len()));
         Ok(proven)
     }
 }
@@ -487,9 +357,7 @@ impl Known {
                 self.partners.insert(partner.number, partner);
             }
             RecordBody::Key(partner, key) => self.keys.push((partner, key)),
-            RecordBody::Node(node) => self
-                .logs
-                .extend(VerifierKey::of_log(&node.log_origin, node.log_key)),
+            RecordBody::Node(node) => self.logs.extend(VerifierKey::of_log(&node.log_origin, node.log_key)),
             RecordBody::Group(_) | RecordBody::Agreement(_) => {}
         }
         Ok(())
@@ -497,20 +365,11 @@ impl Known {
 
     fn partner(&self, number: PartnerNumber) -> Result<&PartnerId, String> {
         let found = self.partners.get(&number).map(|partner| &partner.id);
-        found.ok_or_else(|| {
-            format!(
-                "expected a record of partner number {}, found none",
-                number.0
-            )
-        })
+        found.ok_or_else(|| format!("expected a record of partner number {}, found none", number.0))
     }
 
     fn keys_of(&self, partner: &PartnerId) -> Vec<TrustedKey> {
-        self.keys
-            .iter()
-            .filter(|(owner, _)| owner == partner)
-            .map(|(_, key)| key.clone())
-            .collect()
+        self.keys.iter().filter(|(owner, _)| owner == partner).map(|(_, key)| key.clone()).collect()
     }
 
     /// The notice is the one accepted, its originator's key signed it, and the statement repeats what it says.
@@ -520,30 +379,17 @@ impl Known {
         envelope: &Bytes,
         at: Micros,
     ) -> Result<(Manifest, PartnerId, String), String> {
-        let found = NoticeId(
-            Envelope::parse(envelope.clone())
-                .map_err(|r| r.message)?
-                .digest(MANIFEST_TYPE),
-        );
+        let found = NoticeId(Envelope::parse(envelope.clone()).map_err(|r| r.message)?.digest(MANIFEST_TYPE));
         if found != accepted.notice {
-            return Err(format!(
-                "expected notice {}, found {found}",
-                accepted.notice
-            ));
+            return Err(format!("expected notice {}, found {found}", accepted.notice));
         }
         let originator = self.partner(accepted.originator)?;
         let keys = self.keys_of(originator);
-        let expect = Expect {
-            network: self.head.network(),
-            payload_type: MANIFEST_TYPE,
-            usage: Usage::Notice,
-            keys: &keys,
-        };
+        let expect =
+            Expect { network: self.head.network(), payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys };
         let verified = SignedManifest::parse(envelope.clone())
             .and_then(|signed| signed.verify(&expect, at))
-            .map_err(|refusal| {
-                format!("expected a signature by {originator}: {}", refusal.message)
-            })?;
+            .map_err(|refusal| format!("expected a signature by {originator}: {}", refusal.message))?;
         if verified.signature_digest() != accepted.signature {
             return Err(format!(
                 "expected the signature with digest {}, found {}",
@@ -554,22 +400,12 @@ impl Known {
         honest_key_id(envelope, verified.signer().0)?;
         let manifest = verified.manifest();
         if let Some(field) = differs(accepted, manifest, originator, at) {
-            return Err(format!(
-                "expected the statement to repeat the notice, found another {field}"
-            ));
+            return Err(format!("expected the statement to repeat the notice, found another {field}"));
         }
-        Ok((
-            manifest.clone(),
-            originator.clone(),
-            verified.signer().to_string(),
-        ))
+        Ok((manifest.clone(), originator.clone(), verified.signer().to_string()))
     }
 
-    fn acknowledgement(
-        &self,
-        acknowledged: &Acknowledged,
-        read: &Read,
-    ) -> Result<PartnerId, String> {
+    fn acknowledgement(&self, acknowledged: &Acknowledged, read: &Read) -> Result<PartnerId, String> {
         let recipient = self.partner(acknowledged.recipient)?;
         let keys = self.keys_of(recipient);
         let expect = Expect {
@@ -580,11 +416,8 @@ impl Known {
         };
         let proven = Envelope::parse(acknowledged.envelope.clone())
             .and_then(|envelope| envelope.verify(&expect, read.statement.observed_at))
-            .map_err(|refusal| {
-                format!("expected a signature by {recipient}: {}", refusal.message)
-            })?;
-        let signed =
-            Acknowledgement::parse(proven.payload().clone()).map_err(|refusal| refusal.message)?;
+            .map_err(|refusal| format!("expected a signature by {recipient}: {}", refusal.message))?;
+        let signed = Acknowledgement::parse(proven.payload().clone()).map_err(|refusal| refusal.message)?;
         let same = signed.root == acknowledged.root
             && signed.count == acknowledged.count
             && signed.recipient == *recipient
@@ -598,29 +431,17 @@ impl Known {
 
     fn item(&self, event: &Event, item: &proto::ItemProof) -> Result<String, String> {
         use proto::item_proof::Item as Shown;
-        let path =
-            items::hashes(&item.path).ok_or("expected hashes of 32 bytes in an item's path")?;
-        let salt =
-            |bytes: &Bytes| Salt::from_slice(bytes).ok_or("expected an item's salt of 32 bytes");
+        let path = items::hashes(&item.path).ok_or("expected hashes of 32 bytes in an item's path")?;
+        let salt = |bytes: &Bytes| Salt::from_slice(bytes).ok_or("expected an item's salt of 32 bytes");
         let (data, root, count, text) = match (event, item.item.as_ref()) {
             (Event::Accepted(accepted), Some(Shown::Recipient(shown))) => {
                 let number = PartnerNumber(shown.number);
                 let data = items::recipient(&salt(&shown.salt)?, number);
                 let text = format!("It is for {}.", self.partner(number)?);
-                (
-                    data,
-                    accepted.recipients_root,
-                    accepted.recipient_count,
-                    text,
-                )
+                (data, accepted.recipients_root, accepted.recipient_count, text)
             }
             (
-                Event::Acknowledged(Acknowledged {
-                    recipient,
-                    root,
-                    count,
-                    ..
-                }),
+                Event::Acknowledged(Acknowledged { recipient, root, count, .. }),
                 Some(Shown::Acknowledged(shown)),
             ) => {
                 let read = Item::read(shown, 0).map_err(|refusal| refusal.message)?;
@@ -635,18 +456,10 @@ impl Known {
             }
             (Event::Expired(Expired { root, count, .. }), Some(Shown::Expired(shown))) => {
                 let number = PartnerNumber(shown.recipient);
-                let data = items::expired(
-                    &salt(&shown.salt)?,
-                    LeafIndex(shown.leaf_index),
-                    number,
-                    shown.outcome(),
-                );
+                let data =
+                    items::expired(&salt(&shown.salt)?, LeafIndex(shown.leaf_index), number, shown.outcome());
                 let partner = self.partner(number)?;
-                let text = format!(
-                    "{partner}: {} for leaf {}.",
-                    shown.outcome().as_str_name(),
-                    shown.leaf_index
-                );
+                let text = format!("{partner}: {} for leaf {}.", shown.outcome().as_str_name(), shown.leaf_index);
                 (data, *root, *count, text)
             }
             _ => return Err("expected items of the statement's own kind, found another".into()),
@@ -656,22 +469,13 @@ impl Known {
         if found == root {
             Ok(text)
         } else {
-            Err(format!(
-                "expected items root {}, found {}",
-                root.to_hex(),
-                found.to_hex()
-            ))
+            Err(format!("expected items root {}, found {}", root.to_hex(), found.to_hex()))
         }
     }
 }
 
 /// The first field in which a statement differs from the notice it accepted.
-fn differs(
-    accepted: &Accepted,
-    manifest: &Manifest,
-    originator: &PartnerId,
-    at: Micros,
-) -> Option<&'static str> {
+fn differs(accepted: &Accepted, manifest: &Manifest, originator: &PartnerId, at: Micros) -> Option<&'static str> {
     let rows = [
         ("originator", manifest.originator == *originator),
         ("reference", manifest.reference == accepted.reference),
@@ -680,10 +484,7 @@ fn differs(
         ("precedence", manifest.precedence == accepted.precedence),
         ("expires_at", manifest.expires_at == accepted.expires_at),
         ("respond_by", manifest.respond_by == accepted.respond_by),
-        (
-            "retain_until",
-            retain_until(at, manifest.retention) == accepted.retain_until,
-        ),
+        ("retain_until", retain_until(at, manifest.retention) == accepted.retain_until),
         ("relation", manifest.relation == accepted.relation),
     ];
     rows.iter().find(|(_, same)| !same).map(|(field, _)| *field)
@@ -696,19 +497,11 @@ fn canonical(envelope: &Bytes) -> Result<proto::Envelope, String> {
 /// In a receipt the hint must be true or absent, so that every byte of the file counts.
 fn honest_key_id(envelope: &Bytes, signer: Hash) -> Result<(), String> {
     let envelope = canonical(envelope)?;
-    let hint = envelope
-        .signatures
-        .first()
-        .map(|signature| signature.keyid.as_str())
-        .unwrap_or_default();
+    let hint = envelope.signatures.first().map(|signature| signature.keyid.as_str()).unwrap_or_default();
     if hint.is_empty() || hint == signer.to_hex() {
         return Ok(());
     }
-    Err(format!(
-        "expected key id {}, found {}",
-        signer.to_hex(),
-        hint.escape_default()
-    ))
+    Err(format!("expected key id {}, found {}", signer.to_hex(), hint.escape_default()))
 }
 
 /// A moment in UTC, RFC 3339 with microseconds.
@@ -721,10 +514,7 @@ impl fmt::Display for Time {
         let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let (year, month, day) = civil(days);
         let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
     }
 }
 
@@ -732,16 +522,11 @@ impl fmt::Display for Time {
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (year_of_era + era * 400 + carry, month, day)
 }
 

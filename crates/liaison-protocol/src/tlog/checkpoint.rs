@@ -44,11 +44,7 @@ impl VerifierKey {
     /// A log's key, whose name is its origin.
     pub fn of_log(origin: &Origin, public: PublicKey) -> Option<Self> {
         public.as_ed25519()?;
-        Some(Self {
-            name: origin.to_string(),
-            signature_type: TYPE_ED25519,
-            public,
-        })
+        Some(Self { name: origin.to_string(), signature_type: TYPE_ED25519, public })
     }
 
     /// Its name.
@@ -68,12 +64,7 @@ impl VerifierKey {
 
     /// First four bytes of `SHA-256(name | 0x0A | type | key)`.
     pub fn key_hash(&self) -> [u8; 4] {
-        let digest = Hash::of(&[
-            self.name.as_bytes(),
-            b"\n",
-            &[self.signature_type],
-            self.public.as_bytes(),
-        ]);
+        let digest = Hash::of(&[self.name.as_bytes(), b"\n", &[self.signature_type], self.public.as_bytes()]);
         [digest.0[0], digest.0[1], digest.0[2], digest.0[3]]
     }
 }
@@ -82,13 +73,7 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = vec![self.signature_type];
         key.extend_from_slice(self.public.as_bytes());
-        write!(
-            f,
-            "{}+{:08x}+{}",
-            self.name,
-            u32::from_be_bytes(self.key_hash()),
-            STANDARD.encode(key)
-        )
+        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.key_hash()), STANDARD.encode(key))
     }
 }
 
@@ -98,13 +83,11 @@ impl FromStr for VerifierKey {
     fn from_str(text: &str) -> Result<Self, BadNote> {
         let form = BadNote::Form("a verifier key is name+hash+base64, the key Ed25519");
         let mut pieces = text.splitn(3, '+');
-        let (Some(name), Some(hash), Some(key)) = (pieces.next(), pieces.next(), pieces.next())
-        else {
+        let (Some(name), Some(hash), Some(key)) = (pieces.next(), pieces.next(), pieces.next()) else {
             return Err(form);
         };
         let key = STANDARD.decode(key).map_err(|_| form.clone())?;
-        let Some((signature_type @ (&TYPE_ED25519 | &TYPE_COSIGNATURE), bytes)) = key.split_first()
-        else {
+        let Some((signature_type @ (&TYPE_ED25519 | &TYPE_COSIGNATURE), bytes)) = key.split_first() else {
             return Err(form);
         };
         let bytes: &[u8; 32] = bytes.try_into().map_err(|_| form.clone())?;
@@ -113,25 +96,16 @@ impl FromStr for VerifierKey {
         if !is_key_name(name) {
             return Err(form);
         }
-        let read = Self {
-            name: name.into(),
-            signature_type: *signature_type,
-            public,
-        };
+        let read = Self { name: name.into(), signature_type: *signature_type, public };
         if format!("{:08x}", u32::from_be_bytes(read.key_hash())) != hash {
-            return Err(BadNote::Form(
-                "the verifier key's hash is not that of its name and key",
-            ));
+            return Err(BadNote::Form("the verifier key's hash is not that of its name and key"));
         }
         Ok(read)
     }
 }
 
 fn is_key_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name
-            .chars()
-            .any(|c| c.is_whitespace() || c == '+' || c.is_control())
+    !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control())
 }
 
 /// A signed note: text, and signature lines.
@@ -163,27 +137,16 @@ impl SignedNote {
         }
         let note = std::str::from_utf8(bytes).map_err(|_| BadNote::Form("a note is UTF-8"))?;
         if note.chars().any(|c| c < ' ' && c != '\n') {
-            return Err(BadNote::Form(
-                "a note has no control characters but newlines",
-            ));
+            return Err(BadNote::Form("a note has no control characters but newlines"));
         }
-        let (text, lines) = note.rsplit_once("\n\n").ok_or(BadNote::Form(
-            "a note has an empty line before its signatures",
-        ))?;
-        let lines = lines
-            .strip_suffix('\n')
-            .ok_or(BadNote::Form("a note ends with a newline"))?;
-        let signatures = lines
-            .split('\n')
-            .map(NoteSignature::parse)
-            .collect::<Result<Vec<_>, _>>()?;
+        let (text, lines) =
+            note.rsplit_once("\n\n").ok_or(BadNote::Form("a note has an empty line before its signatures"))?;
+        let lines = lines.strip_suffix('\n').ok_or(BadNote::Form("a note ends with a newline"))?;
+        let signatures = lines.split('\n').map(NoteSignature::parse).collect::<Result<Vec<_>, _>>()?;
         if signatures.len() > SIGNATURES_MAX {
             return Err(BadNote::Form("a note has at most 64 signatures"));
         }
-        Ok(Self {
-            text: format!("{text}\n"),
-            signatures,
-        })
+        Ok(Self { text: format!("{text}\n"), signatures })
     }
 
     /// The text, with its last newline.
@@ -199,10 +162,7 @@ impl SignedNote {
     /// Whether a key signed the text. A signature that names the key and is not its spoils the whole note.
     pub fn verify(&self, key: &VerifierKey) -> Result<(), BadNote> {
         let signature = self.by(key)?;
-        match key
-            .public
-            .verify(self.text.as_bytes(), &signature.signature)
-        {
+        match key.public.verify(self.text.as_bytes(), &signature.signature) {
             Ok(()) => Ok(()),
             Err(SignatureRefusal::Shape(_) | SignatureRefusal::Wrong) => {
                 Err(BadNote::BadSignature(key.name.clone()))
@@ -223,17 +183,8 @@ impl SignedNote {
 impl fmt::Display for SignedNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        for NoteSignature {
-            name,
-            key_hash,
-            signature,
-        } in &self.signatures
-        {
-            writeln!(
-                f,
-                "— {name} {}",
-                STANDARD.encode([key_hash.as_slice(), signature].concat())
-            )?;
+        for NoteSignature { name, key_hash, signature } in &self.signatures {
+            writeln!(f, "— {name} {}", STANDARD.encode([key_hash.as_slice(), signature].concat()))?;
         }
         Ok(())
     }
@@ -242,10 +193,8 @@ impl fmt::Display for SignedNote {
 impl NoteSignature {
     fn parse(line: &str) -> Result<Self, BadNote> {
         let form = BadNote::Form("a signature line is an em dash, a key name and base64");
-        let (name, base64) = line
-            .strip_prefix("— ")
-            .and_then(|rest| rest.split_once(' '))
-            .ok_or_else(|| form.clone())?;
+        let (name, base64) =
+            line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or_else(|| form.clone())?;
         let bytes = STANDARD.decode(base64).map_err(|_| form.clone())?;
         let Some((key_hash, signature)) = bytes.split_first_chunk::<4>() else {
             return Err(form);
@@ -253,11 +202,7 @@ impl NoteSignature {
         if !is_key_name(name) || signature.is_empty() {
             return Err(form);
         }
-        Ok(Self {
-            name: name.into(),
-            key_hash: *key_hash,
-            signature: signature.to_vec(),
-        })
+        Ok(Self { name: name.into(), key_hash: *key_hash, signature: signature.to_vec() })
     }
 }
 
@@ -275,12 +220,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The text that is signed.
     pub fn text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            STANDARD.encode(self.root)
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
     }
 
     /// Reads the text of a note, in its one form.
@@ -290,37 +230,21 @@ impl Checkpoint {
         let [origin, size, root, ""] = lines.as_slice() else {
             return Err(form);
         };
-        let root = STANDARD
-            .decode(root)
-            .ok()
-            .and_then(|bytes| Hash::from_slice(&bytes));
+        let root = STANDARD.decode(root).ok().and_then(|bytes| Hash::from_slice(&bytes));
         let checkpoint = Self {
             origin: origin.parse().map_err(|_| form.clone())?,
             size: size.parse().map_err(|_| form.clone())?,
             root: root.ok_or_else(|| form.clone())?,
         };
-        if checkpoint.text() == text {
-            Ok(checkpoint)
-        } else {
-            Err(form)
-        }
+        if checkpoint.text() == text { Ok(checkpoint) } else { Err(form) }
     }
 
     /// Signs it with the log's key.
     pub fn sign(&self, key: &LogKey) -> Result<Bytes, SignError> {
         let text = self.text();
         let signature = key.signer.sign(text.as_bytes())?;
-        let line = NoteSignature {
-            name: key.verifier.name.clone(),
-            key_hash: key.verifier.key_hash(),
-            signature,
-        };
-        Ok(SignedNote {
-            text,
-            signatures: vec![line],
-        }
-        .to_string()
-        .into())
+        let line = NoteSignature { name: key.verifier.name.clone(), key_hash: key.verifier.key_hash(), signature };
+        Ok(SignedNote { text, signatures: vec![line] }.to_string().into())
     }
 }
 
@@ -355,11 +279,7 @@ mod tests {
     }
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint {
-            origin: "hub-1.example/log".parse().expect("an origin"),
-            size: 42,
-            root: Hash::of(&[b"root"]),
-        }
+        Checkpoint { origin: "hub-1.example/log".parse().expect("an origin"), size: 42, root: Hash::of(&[b"root"]) }
     }
 
     #[test]
@@ -370,10 +290,7 @@ mod tests {
         assert_eq!(Checkpoint::parse(read.text()), Ok(checkpoint()));
         assert_eq!(read.to_string().as_bytes(), note);
         let key = key().verifier().to_string();
-        assert_eq!(
-            key.parse::<VerifierKey>().map(|key| key.to_string()),
-            Ok(key)
-        );
+        assert_eq!(key.parse::<VerifierKey>().map(|key| key.to_string()), Ok(key));
     }
 
     #[test]
@@ -382,8 +299,7 @@ mod tests {
         for place in 0..note.len() {
             let mut changed = note.to_vec();
             changed[place] ^= 1;
-            let accepted =
-                SignedNote::parse(&changed).is_ok_and(|note| note.verify(key().verifier()).is_ok());
+            let accepted = SignedNote::parse(&changed).is_ok_and(|note| note.verify(key().verifier()).is_ok());
             assert!(!accepted, "byte {place}");
         }
     }

@@ -14,12 +14,7 @@ pub fn verify(note: &SignedNote, witness: &VerifierKey) -> Result<Micros, BadNot
     let (time, signature) = line.signature.split_first_chunk::<8>().ok_or_else(bad)?;
     let seconds = u64::from_be_bytes(*time);
     let message = format!("cosignature/v1\ntime {seconds}\n{}", note.text());
-    witness
-        .public()
-        .verify(message.as_bytes(), signature)
-        .map_err(|_| bad())?;
-    let micros = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| seconds.checked_mul(Micros::SECOND));
+    witness.public().verify(message.as_bytes(), signature).map_err(|_| bad())?;
+    let micros = i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(Micros::SECOND));
     micros.map(Micros).ok_or_else(bad)
 }

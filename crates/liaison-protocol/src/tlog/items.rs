@@ -16,9 +16,7 @@ impl ItemTree {
     /// Over items in order.
     pub fn over(items: impl IntoIterator<Item = Hash>) -> Self {
         let mut tree = Tree::default();
-        items
-            .into_iter()
-            .for_each(|item| tree.append(hash::leaf(&item.0)));
+        items.into_iter().for_each(|item| tree.append(hash::leaf(&item.0)));
         Self(tree)
     }
 
@@ -49,16 +47,8 @@ pub fn recipient(salt: &Salt, number: PartnerNumber) -> Hash {
 }
 
 /// Leaf data of an acknowledged notice. The reason has at most 256 bytes.
-pub fn acknowledged(
-    salt: &Salt,
-    leaf: LeafIndex,
-    notice: &NoticeId,
-    verdict: Verdict,
-    reason: &str,
-) -> Hash {
-    let length = u16::try_from(reason.len())
-        .unwrap_or(u16::MAX)
-        .to_be_bytes();
+pub fn acknowledged(salt: &Salt, leaf: LeafIndex, notice: &NoticeId, verdict: Verdict, reason: &str) -> Hash {
+    let length = u16::try_from(reason.len()).unwrap_or(u16::MAX).to_be_bytes();
     Hash::of(&[
         b"liaison-acknowledged-item-v1",
         &salt.0,
@@ -71,12 +61,7 @@ pub fn acknowledged(
 }
 
 /// Leaf data of a recipient whose time ran out.
-pub fn expired(
-    salt: &Salt,
-    leaf: LeafIndex,
-    number: PartnerNumber,
-    outcome: ExpiredOutcome,
-) -> Hash {
+pub fn expired(salt: &Salt, leaf: LeafIndex, number: PartnerNumber, outcome: ExpiredOutcome) -> Hash {
     Hash::of(&[
         b"liaison-expired-item-v1",
         &salt.0,

@@ -70,10 +70,7 @@ pub fn nodes(range: &Range<u64>) -> impl Iterator<Item = Node> + use<> {
         let left = high - low;
         (left > 0).then(|| {
             let height = 63 - left.leading_zeros();
-            let node = Node {
-                height,
-                index: low >> height,
-            };
+            let node = Node { height, index: low >> height };
             low += 1 << height;
             node
         })

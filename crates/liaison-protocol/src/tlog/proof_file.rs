@@ -24,18 +24,14 @@ pub struct ProofFile {
 impl ProofFile {
     /// Reads a proof file in its one form, so that every byte of it counts.
     pub fn parse(text: &str) -> Result<Self, BadNote> {
-        let mut lines = text
-            .split_inclusive('\n')
-            .map(|line| line.trim_end_matches('\n'));
+        let mut lines = text.split_inclusive('\n').map(|line| line.trim_end_matches('\n'));
         if lines.next() != Some(FIRST_LINE) {
             return Err(BadNote::Form("the first line is c2sp.org/tlog-proof@v1"));
         }
         let mut line = lines.next().unwrap_or_default();
         let mut extra = Vec::new();
         if let Some(base64) = line.strip_prefix("extra ") {
-            extra = STANDARD
-                .decode(base64)
-                .map_err(|_| BadNote::Form("the extra line is base64"))?;
+            extra = STANDARD.decode(base64).map_err(|_| BadNote::Form("the extra line is base64"))?;
             line = lines.next().unwrap_or_default();
         }
         let index = line
@@ -45,28 +41,13 @@ impl ProofFile {
         let path = lines
             .by_ref()
             .take_while(|line| !line.is_empty())
-            .map(|line| {
-                STANDARD
-                    .decode(line)
-                    .ok()
-                    .and_then(|bytes| Hash::from_slice(&bytes))
-            })
+            .map(|line| STANDARD.decode(line).ok().and_then(|bytes| Hash::from_slice(&bytes)))
             .collect::<Option<Vec<_>>>()
             .ok_or(BadNote::Form("a path line is base64 of 32 bytes"))?;
-        let (_, checkpoint) = text
-            .split_once("\n\n")
-            .ok_or(BadNote::Form("an empty line stands before the checkpoint"))?;
-        let file = Self {
-            extra,
-            index,
-            path,
-            checkpoint: SignedNote::parse(checkpoint.as_bytes())?,
-        };
-        if file.to_string() == text {
-            Ok(file)
-        } else {
-            Err(BadNote::Form("the proof is not in its one form"))
-        }
+        let (_, checkpoint) =
+            text.split_once("\n\n").ok_or(BadNote::Form("an empty line stands before the checkpoint"))?;
+        let file = Self { extra, index, path, checkpoint: SignedNote::parse(checkpoint.as_bytes())? };
+        if file.to_string() == text { Ok(file) } else { Err(BadNote::Form("the proof is not in its one form")) }
     }
 }
 

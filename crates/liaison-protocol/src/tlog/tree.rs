@@ -22,9 +22,7 @@ struct Level {
 
 impl Level {
     fn at(&self, index: u64) -> Option<Hash> {
-        self.hashes
-            .get(usize::try_from(index.checked_sub(self.start)?).ok()?)
-            .copied()
+        self.hashes.get(usize::try_from(index.checked_sub(self.start)?).ok()?).copied()
     }
 }
 
@@ -66,9 +64,7 @@ impl Tree {
 
     /// The hashes of the complete subtrees that the whole tree is made of, largest first.
     pub fn peaks(&self) -> Vec<Hash> {
-        proof::nodes(&(0..self.size))
-            .map(|node| self.node(node).expect("the edge keeps its peaks"))
-            .collect()
+        proof::nodes(&(0..self.size)).map(|node| self.node(node).expect("the edge keeps its peaks")).collect()
     }
 
     /// A complete node, if the edge still holds it.
@@ -78,9 +74,7 @@ impl Tree {
 
     /// The hash of a subtree of a proof, if the edge still holds what it is made of.
     pub fn subtree(&self, range: &std::ops::Range<u64>) -> Option<Hash> {
-        let hashes = proof::nodes(range)
-            .map(|node| self.node(node))
-            .collect::<Option<Vec<_>>>()?;
+        let hashes = proof::nodes(range).map(|node| self.node(node)).collect::<Option<Vec<_>>>()?;
         proof::fold(hashes.into_iter())
     }
 
@@ -89,10 +83,7 @@ impl Tree {
         if index >= self.size {
             return None;
         }
-        proof::inclusion(index, self.size)
-            .iter()
-            .map(|range| self.subtree(range))
-            .collect()
+        proof::inclusion(index, self.size).iter().map(|range| self.subtree(range)).collect()
     }
 
     /// Forgets what is needed neither to append nor to prove leaves from `keep` on.
@@ -103,11 +94,7 @@ impl Tree {
             let mut start = (keep >> height) & !1;
             // A partial tile stays whole until it is full and stored; a peak stays until it has a parent.
             let in_tile = (height as u32).is_multiple_of(TILE_HEIGHT);
-            start = start.min(if in_tile {
-                count & !tile
-            } else {
-                count.saturating_sub(1) & !1
-            });
+            start = start.min(if in_tile { count & !tile } else { count.saturating_sub(1) & !1 });
             let gone = usize::try_from(start.saturating_sub(level.start)).unwrap_or(usize::MAX);
             if gone > 0 {
                 level.hashes.drain(..gone.min(level.hashes.len()));
@@ -127,11 +114,7 @@ impl Tree {
             for index in (before >> height) / TILE_WIDTH..(self.size >> height) / TILE_WIDTH {
                 let nodes = index * TILE_WIDTH..(index + 1) * TILE_WIDTH;
                 let bytes = nodes
-                    .flat_map(|index| {
-                        self.node(Node { height, index })
-                            .expect("a tile is whole until stored")
-                            .0
-                    })
+                    .flat_map(|index| self.node(Node { height, index }).expect("a tile is whole until stored").0)
                     .collect();
                 tiles.push((TileId::Hashes { level, index }, bytes));
             }
@@ -142,10 +125,7 @@ impl Tree {
     /// Rebuilds an edge from the partial tiles of each level, level 0 first: for each the nodes after its full tiles.
     /// Whoever calls this checks the root against a signed checkpoint.
     pub fn from_partial_tiles(size: u64, partial: &[Vec<Hash>]) -> Option<Self> {
-        let mut tree = Self {
-            size,
-            levels: Vec::new(),
-        };
+        let mut tree = Self { size, levels: Vec::new() };
         for (level, hashes) in partial.iter().enumerate() {
             let height = level as u32 * TILE_HEIGHT;
             let count = size.checked_shr(height).unwrap_or(0);
@@ -155,10 +135,7 @@ impl Tree {
             }
             for within in 0..TILE_HEIGHT {
                 let start = first.checked_shr(within).unwrap_or(0);
-                tree.levels.push(Level {
-                    start,
-                    hashes: Vec::new(),
-                });
+                tree.levels.push(Level { start, hashes: Vec::new() });
             }
         }
         for (level, hashes) in partial.iter().enumerate() {
@@ -173,14 +150,8 @@ impl Tree {
 /// The root of a tree that grew by `leaves`, computed by RFC 6962's definition from its former peaks: a second routine beside
 /// [`Tree::append`], so that one bit gone wrong in memory is seen before anything is signed.
 pub fn recompute_root(before: u64, peaks: &[Hash], leaves: &[Leaf]) -> Option<Hash> {
-    let peaks: Vec<_> = proof::nodes(&(0..before))
-        .zip(peaks.iter().copied())
-        .collect();
-    let growth = Growth {
-        before,
-        peaks,
-        leaves,
-    };
+    let peaks: Vec<_> = proof::nodes(&(0..before)).zip(peaks.iter().copied()).collect();
+    let growth = Growth { before, peaks, leaves };
     match before + leaves.len() as u64 {
         0 => Some(hash::empty()),
         size => growth.root(0, size),
@@ -198,25 +169,15 @@ impl Growth<'_> {
         let count = high - low;
         if high <= self.before && count.is_power_of_two() {
             let height = count.trailing_zeros();
-            let node = Node {
-                height,
-                index: low >> height,
-            };
-            return self
-                .peaks
-                .iter()
-                .find(|(peak, _)| *peak == node)
-                .map(|(_, hash)| *hash);
+            let node = Node { height, index: low >> height };
+            return self.peaks.iter().find(|(peak, _)| *peak == node).map(|(_, hash)| *hash);
         }
         if count == 1 {
             let nth = usize::try_from(low - self.before).ok()?;
             return self.leaves.get(nth).map(|leaf| hash::leaf(&leaf.0));
         }
         let middle = low + (1 << (63 - (count - 1).leading_zeros()));
-        Some(hash::node(
-            &self.root(low, middle)?,
-            &self.root(middle, high)?,
-        ))
+        Some(hash::node(&self.root(low, middle)?, &self.root(middle, high)?))
     }
 }
 
@@ -256,21 +217,10 @@ mod tests {
             let tree = grown(new);
             for old in 1..=new {
                 let before = grown(old).root();
-                let path: Vec<_> = proof::consistency(old, new)
-                    .iter()
-                    .filter_map(|range| tree.subtree(range))
-                    .collect();
-                assert!(
-                    proof::is_consistent(old, before, new, tree.root(), &path),
-                    "{old} {new}"
-                );
-                assert!(!proof::is_consistent(
-                    old,
-                    leaf_hash(7),
-                    new,
-                    tree.root(),
-                    &path
-                ));
+                let path: Vec<_> =
+                    proof::consistency(old, new).iter().filter_map(|range| tree.subtree(range)).collect();
+                assert!(proof::is_consistent(old, before, new, tree.root(), &path), "{old} {new}");
+                assert!(!proof::is_consistent(old, leaf_hash(7), new, tree.root(), &path));
                 assert!(old == new || !proof::is_consistent(old, before, new, leaf_hash(7), &path));
             }
         }
@@ -298,11 +248,7 @@ mod tests {
             }
         }
         let held: usize = edge.levels.iter().map(|level| level.hashes.len()).sum();
-        assert!(
-            held < 2_000,
-            "the edge holds {held} hashes of {}",
-            edge.size()
-        );
+        assert!(held < 2_000, "the edge holds {held} hashes of {}", edge.size());
         // They came as they filled; a whole tree gives them by level.
         tiles.sort();
         let mut expected = whole.tiles_since(0);
@@ -318,14 +264,7 @@ mod tests {
                 .map(|level| {
                     let count = size >> (8 * level);
                     (count / 256 * 256..count)
-                        .map(|index| {
-                            whole
-                                .node(Node {
-                                    height: 8 * level,
-                                    index,
-                                })
-                                .expect("whole")
-                        })
+                        .map(|index| whole.node(Node { height: 8 * level, index }).expect("whole"))
                         .collect()
                 })
                 .collect();

@@ -1,0 +1,108 @@
+//! The way in: bounded by number and by bytes, in two lanes, so that recipients can sign for what waits while submissions flood.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use super::{Answer, Published};
+use crate::state::Proposal;
+
+/// Proposals under way in one lane: several full batches, so that the disk never waits for the network.
+pub(super) const PROPOSALS_MAX: usize = 16_384;
+/// Bytes of proposals under way in one lane.
+const BYTES_MAX: usize = 64 << 20;
+/// Bytes are counted in units of this, so that the count fits a semaphore.
+const UNIT: usize = 1 << 10;
+
+/// More is under way than is taken; nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// Try again.
+    #[error("more proposals are under way than the sequencer takes")]
+    Full,
+    /// It has stopped, or is stopping.
+    #[error("the sequencer has stopped")]
+    Stopped,
+}
+
+/// What has arrived together, and where its answers go.
+pub(super) struct Chunk {
+    pub(super) proposals: Vec<Proposal>,
+    pub(super) answer: oneshot::Sender<Vec<Answer>>,
+    /// Given back when the chunk is dropped.
+    _room: [OwnedSemaphorePermit; 2],
+}
+
+/// The far end of the way in.
+pub(super) struct Inbox {
+    pub(super) urgent: mpsc::Receiver<Chunk>,
+    pub(super) submissions: mpsc::Receiver<Chunk>,
+}
+
+#[derive(Clone)]
+struct Lane {
+    chunks: mpsc::Sender<Chunk>,
+    proposals: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+/// The handle that everyone holds.
+#[derive(Clone)]
+pub struct Sequencer {
+    urgent: Lane,
+    submissions: Lane,
+    published: watch::Receiver<Arc<Published>>,
+}
+
+pub(super) fn channel() -> (Sequencer, Inbox, watch::Sender<Arc<Published>>) {
+    let lane = || {
+        let (chunks, receiver) = mpsc::channel(PROPOSALS_MAX);
+        let proposals = Arc::new(Semaphore::new(PROPOSALS_MAX));
+        (Lane { chunks, proposals, bytes: Arc::new(Semaphore::new(BYTES_MAX / UNIT)) }, receiver)
+    };
+    let ((urgent, from_urgent), (submissions, from_submissions)) = (lane(), lane());
+    let (publish, published) = watch::channel(Arc::new(Published::nothing()));
+    let inbox = Inbox { urgent: from_urgent, submissions: from_submissions };
+    (Sequencer { urgent, submissions, published }, inbox, publish)
+}
+
+impl Sequencer {
+    /// One chunk in, one answer a proposal, in order. `Stated` is durable and under a signed checkpoint. Once taken, a chunk is
+    /// decided whether or not anyone still waits for the answers.
+    pub async fn append(&self, proposals: Vec<Proposal>) -> Result<Vec<Answer>, Busy> {
+        let submits = proposals.iter().any(|proposal| matches!(proposal, Proposal::Submit(_)));
+        let lane = if submits { &self.submissions } else { &self.urgent };
+        let bytes: usize = proposals.iter().map(weight).sum();
+        let room = |semaphore: &Arc<Semaphore>, count: usize| {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            semaphore.clone().try_acquire_many_owned(count).map_err(|_| Busy::Full)
+        };
+        let rooms = [room(&lane.proposals, proposals.len())?, room(&lane.bytes, bytes.div_ceil(UNIT))?];
+        let (answer, answers) = oneshot::channel();
+        let chunk = Chunk { proposals, answer, _room: rooms };
+        lane.chunks.try_send(chunk).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Busy::Full,
+            mpsc::error::TrySendError::Closed(_) => Busy::Stopped,
+        })?;
+        answers.await.map_err(|_| Busy::Stopped)
+    }
+
+    /// The newest published head; it changes with every batch.
+    pub fn published(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.clone()
+    }
+}
+
+/// Roughly what a proposal holds in memory.
+fn weight(proposal: &Proposal) -> usize {
+    match proposal {
+        Proposal::Submit(permit) => {
+            let parts: usize = permit.parts().as_slice().iter().map(|part| part.bytes.len() + 64).sum();
+            permit.manifest().envelope().len() + parts + 512
+        }
+        Proposal::Acknowledge(_, acknowledgement) => {
+            acknowledgement.envelope().len() + acknowledgement.items().len() * 128
+        }
+        Proposal::Adopt(_) | Proposal::OpenLog(_) => 128,
+    }
+}

@@ -1,0 +1,103 @@
+//! The single writer: the one place where proposals get an order, become durable, and come under a signed checkpoint. It lives on
+//! a thread of its own; everyone else holds a handle.
+
+mod anchor;
+mod inbox;
+mod published;
+mod run;
+mod startup;
+mod transmitted;
+
+pub use inbox::{Busy, Sequencer};
+pub use published::{Pooled, Published, Stated, pool};
+pub use run::{Stopped, StoredParts};
+pub use startup::{CannotStart, Recovered, stored_subtree};
+pub use transmitted::Transmitted;
+
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use liaison_protocol::id::{Origin, Seq};
+use liaison_protocol::reason::Refusal;
+use liaison_protocol::tlog::checkpoint::LogKey;
+use tokio::sync::oneshot;
+
+use crate::clock::{Entropy, SharedClock};
+use crate::state::View;
+use crate::store::Store;
+
+/// What became of a proposal.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Stated just now, durable and under a signed checkpoint.
+    Stated(Stated),
+    /// Stated before, under the statement named; the newest checkpoint covers it.
+    Already(Seq),
+    /// Changes nothing, and why.
+    Refused(Refusal),
+    /// What it was judged by has changed: judge again.
+    Stale,
+    /// The store has no room; nothing happened.
+    NoRoom,
+    /// It is not known whether it happened: the same proposal finds out.
+    Unknown,
+}
+
+/// Everything the sequencer is made of.
+pub struct Parts {
+    /// Where history lies.
+    pub store: Arc<dyn Store>,
+    /// The log's identity.
+    pub origin: Origin,
+    /// Signs its checkpoints.
+    pub key: LogKey,
+    /// Both clocks.
+    pub clock: SharedClock,
+    /// For salts.
+    pub entropy: Box<dyn Entropy>,
+    /// What has been sent to whom since this start.
+    pub transmitted: Arc<Transmitted>,
+    /// Where the last signed checkpoint is kept apart from the store; None where the store is memory.
+    pub anchor: Option<PathBuf>,
+}
+
+/// A running sequencer.
+pub struct Running {
+    /// For proposals.
+    pub sequencer: Sequencer,
+    /// The state after the newest published statement, or a little ahead of it.
+    pub view: Arc<RwLock<View>>,
+    /// What a start found.
+    pub recovered: Recovered,
+    /// How it ended, once it has.
+    pub stopped: oneshot::Receiver<Stopped>,
+}
+
+/// Recovers from the store, signs what a crash left unsigned, and starts the thread. Returns when proposals may come.
+pub async fn start(parts: Parts) -> Result<Running, CannotStart> {
+    let (sequencer, inbox, publish) = inbox::channel();
+    let (ready, started) = oneshot::channel();
+    let (ended, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("sequencer".into());
+    thread
+        .spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(ready.send(Err(CannotStart::Thread(error.to_string())))),
+            };
+            runtime.block_on(async move {
+                match startup::start(parts, inbox, publish).await {
+                    Ok((run, recovered)) => {
+                        if ready.send(Ok((run.view(), recovered))).is_ok() {
+                            let _ = ended.send(run.run().await);
+                        }
+                    }
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+            });
+        })
+        .map_err(|error| CannotStart::Thread(error.to_string()))?;
+    let gone = |_| CannotStart::Thread("it ended before it was ready".into());
+    let (view, recovered) = started.await.map_err(gone)??;
+    Ok(Running { sequencer, view, recovered, stopped })
+}

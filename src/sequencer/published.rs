@@ -1,0 +1,89 @@
+//! What everyone may see: a signed checkpoint, and the tree's edge under it, from which each task builds its own proofs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use liaison_protocol::id::{Hash, LeafIndex, Seq};
+use liaison_protocol::proto;
+use liaison_protocol::tlog::entry::Opening;
+use liaison_protocol::tlog::tree::Tree;
+
+/// A head that is durable and signed.
+#[derive(Debug)]
+pub struct Published {
+    /// The signed note.
+    pub checkpoint: Bytes,
+    /// The first statement of the log.
+    pub base: Seq,
+    /// The next statement to come.
+    pub next: Seq,
+    /// The tree under the checkpoint, whole for its newest leaves.
+    pub tree: Tree,
+}
+
+impl Published {
+    pub(super) fn nothing() -> Self {
+        Self { checkpoint: Bytes::new(), base: Seq(0), next: Seq(0), tree: Tree::default() }
+    }
+
+    /// Number of leaves under the checkpoint.
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// Where a statement lies in the log.
+    pub fn leaf(&self, seq: Seq) -> LeafIndex {
+        LeafIndex(seq.0 - self.base.0)
+    }
+}
+
+/// A statement made just now.
+#[derive(Clone, Debug)]
+pub struct Stated {
+    /// Its place in history.
+    pub seq: Seq,
+    /// Statement and salt.
+    pub opening: Opening,
+    /// The checkpoint that first covers it.
+    pub published: Arc<Published>,
+}
+
+/// One receipt to be pooled.
+pub struct Pooled {
+    /// Place in the log.
+    pub leaf: LeafIndex,
+    /// Statement and salt.
+    pub opening: Opening,
+    /// Its inclusion path under the pool's checkpoint.
+    pub path: Vec<Hash>,
+    /// Items that the caller may see.
+    pub items: Vec<proto::ItemProof>,
+}
+
+/// Puts receipts under one checkpoint, each hash of their paths once.
+pub fn pool(checkpoint: Bytes, receipts: impl IntoIterator<Item = Pooled>) -> proto::Receipts {
+    let mut places: HashMap<Hash, u32> = HashMap::new();
+    let mut hashes = BytesMut::new();
+    let receipts = receipts
+        .into_iter()
+        .map(|receipt| proto::Receipt {
+            leaf_index: receipt.leaf.0,
+            statement: receipt.opening.statement,
+            salt: receipt.opening.salt.to_bytes(),
+            path: receipt
+                .path
+                .iter()
+                .map(|hash| {
+                    let next = places.len() as u32;
+                    *places.entry(*hash).or_insert_with(|| {
+                        hashes.extend_from_slice(&hash.0);
+                        next
+                    })
+                })
+                .collect(),
+            items: receipt.items,
+        })
+        .collect();
+    proto::Receipts { checkpoint, hashes: hashes.freeze(), receipts }
+}

@@ -1,0 +1,581 @@
+//! The loop: gather, decide, commit, sign, apply, answer. The order is the promise.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use liaison_protocol::id::{Hash, Micros, NoticeId, PartnerNumber, Reference, Seq};
+use liaison_protocol::proto::ExpiredOutcome;
+use liaison_protocol::tlog::checkpoint::Checkpoint;
+use liaison_protocol::tlog::entry::{Leaf, Opening, Salt};
+use liaison_protocol::tlog::hash;
+use liaison_protocol::tlog::tile::{TILE_WIDTH, TileId};
+use liaison_protocol::tlog::tree::{Tree, recompute_root};
+use prost::Message as _;
+use tokio::sync::watch;
+
+use super::anchor::Anchor;
+use super::inbox::{Chunk, Inbox};
+use super::startup::{self, SharedView};
+use super::{Answer, Parts, Published, Stated};
+use crate::state::{Decision, Detail, Draft, Outside, Proposal, Stage, View};
+use crate::store::{Batch, CommitError, Head, Name, NewEntry, NewNotice, SetId, StoredNote, Writer};
+
+/// Proposals in one batch: enough to hide a slow disk, few enough that nobody waits long for the last.
+const BATCH_MAX: usize = 4_096;
+/// Bytes of notices in one batch.
+const BATCH_BYTES_MAX: usize = 32 << 20;
+/// Idle this long, a signed note is stored in a batch of its own.
+const IDLE: Duration = Duration::from_millis(20);
+/// Wall clock and monotonic clock may drift apart by this much before nothing expires any more.
+const CLOCKS_APART_MAX: i64 = 5 * 60 * Micros::SECOND;
+/// Recipient sets remembered as stored; forgetting one only writes it again, which changes nothing.
+const SETS_REMEMBERED_MAX: usize = 65_536;
+/// How many newest leaves the published edge can prove beside those of the last batch.
+const EDGE_LEAVES: u64 = 4_096;
+
+/// How the sequencer ended.
+#[derive(Debug)]
+pub enum Stopped {
+    /// It was asked to, and everything taken is committed, signed and answered.
+    Asked,
+    /// Another writer has taken over.
+    Fenced,
+    /// The disk, the key or the memory cannot be trusted: the process must end.
+    Fatal(String),
+}
+
+/// A parts blob as it lies in the store.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StoredParts {
+    /// In the manifest's order.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: Vec<liaison_protocol::proto::Part>,
+}
+
+pub(super) struct Run {
+    parts: Parts,
+    writer: Box<dyn Writer>,
+    inbox: Inbox,
+    publish: watch::Sender<Arc<Published>>,
+    view: SharedView,
+    tree: Tree,
+    /// Leaves of the entry bundle that is not full yet.
+    bundle: Vec<Leaf>,
+    log: u32,
+    base: Seq,
+    /// Signed, and not in the store yet: it travels in the next batch.
+    note: Option<StoredNote>,
+    anchor: Option<Anchor>,
+    sets_stored: HashSet<Hash>,
+    /// Both clocks at start.
+    clocks: (Micros, Duration),
+    alarmed: bool,
+    since: Seq,
+}
+
+/// A batch and what follows from it if it commits.
+struct Built {
+    batch: Batch,
+    tree: Tree,
+    bundle: Vec<Leaf>,
+    openings: Vec<Opening>,
+    drafts: Vec<Draft>,
+}
+
+/// What gather brings.
+enum Gathered {
+    Work(Vec<Chunk>),
+    Idle,
+    Closed,
+}
+
+impl Run {
+    pub(super) fn new(
+        parts: Parts,
+        writer: Box<dyn Writer>,
+        inbox: Inbox,
+        publish: watch::Sender<Arc<Published>>,
+        tree: Tree,
+        view: View,
+        anchor: Option<Anchor>,
+    ) -> Self {
+        let clocks = (parts.clock.now(), parts.clock.monotonic());
+        let since = view.next();
+        Self {
+            parts,
+            writer,
+            inbox,
+            publish,
+            view: Arc::new(RwLock::new(view)),
+            tree,
+            bundle: Vec::new(),
+            log: 0,
+            base: Seq(0),
+            note: None,
+            anchor,
+            sets_stored: HashSet::new(),
+            clocks,
+            alarmed: false,
+            since,
+        }
+    }
+
+    pub(super) fn view(&self) -> SharedView {
+        self.view.clone()
+    }
+
+    /// Statement 0 of a node's first log.
+    pub(super) async fn open_log(&mut self) -> Result<(), String> {
+        let proposal = Proposal::OpenLog("first log of this node".into());
+        let (built, _) = self.decide(&[proposal], &HashMap::new(), false);
+        self.writer.commit(&built.batch).await.map_err(|error| error.to_string())?;
+        self.settle(built)?;
+        Ok(())
+    }
+
+    /// After a start: takes up the stored head, and signs it again. The same head gets the same text, and so the same signature.
+    pub(super) async fn resume(&mut self, head: Head) -> Result<(), String> {
+        (self.log, self.base) = (head.log, head.base);
+        let bundle = startup::partial_bundle(&*self.parts.store, &head).await;
+        self.bundle = bundle.map_err(|error| error.to_string())?;
+        self.sign(head.root)?;
+        Ok(())
+    }
+
+    pub(super) async fn run(mut self) -> Stopped {
+        loop {
+            let chunks = match self.gather().await {
+                Gathered::Work(chunks) => chunks,
+                Gathered::Idle if self.note.is_none() => continue,
+                Gathered::Idle => Vec::new(),
+                Gathered::Closed => return self.stop().await,
+            };
+            if let Err(stopped) = self.batch(chunks).await {
+                return stopped;
+            }
+            let monotonic = self.parts.clock.monotonic();
+            if let Some(Err(error)) = self.anchor.as_mut().map(|anchor| anchor.tick(monotonic)) {
+                return Stopped::Fatal(format!("checkpoint file: {error}"));
+            }
+        }
+    }
+
+    /// Whatever waits, or a deadline. Never a timer to fill up a batch: while the disk is busy the next one fills by itself.
+    async fn gather(&mut self) -> Gathered {
+        let clock = self.parts.clock.clone();
+        let idle = clock.until(clock.monotonic() + self.patience());
+        let first = tokio::select! {
+            biased;
+            chunk = self.inbox.urgent.recv() => chunk,
+            chunk = self.inbox.submissions.recv() => chunk,
+            () = idle => return Gathered::Idle.or_deadline(self.overdue()),
+        };
+        let Some(first) = first else {
+            return Gathered::Closed;
+        };
+        let (mut chunks, mut count, mut bytes) = (vec![first], 0, 0);
+        while count < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+            let last = chunks.last().expect("there is a first");
+            count += last.proposals.len();
+            bytes += last.proposals.iter().map(envelope_bytes).sum::<usize>();
+            match self.inbox.urgent.try_recv().or_else(|_| self.inbox.submissions.try_recv()) {
+                Ok(chunk) => chunks.push(chunk),
+                Err(_) => break,
+            }
+        }
+        Gathered::Work(chunks)
+    }
+
+    /// How long to wait for work: until the note must be stored, or the anchor written, or a deadline passes.
+    fn patience(&self) -> Duration {
+        let longest = if self.note.is_some() { IDLE } else { Duration::from_secs(1) };
+        let deadline = self.read_view().next_deadline();
+        match deadline {
+            Some(at) if !self.clocks_apart() => {
+                let micros = u64::try_from(at.since(self.parts.clock.now())).unwrap_or(0);
+                longest.min(Duration::from_micros(micros.max(1_000)))
+            }
+            _ => longest,
+        }
+    }
+
+    fn overdue(&self) -> bool {
+        let now = self.parts.clock.now();
+        !self.clocks_apart() && self.read_view().next_deadline().is_some_and(|at| at <= now)
+    }
+
+    fn read_view(&self) -> std::sync::RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clocks_apart(&self) -> bool {
+        let (wall, monotonic) = self.clocks;
+        let passed = self.parts.clock.monotonic().saturating_sub(monotonic).as_micros();
+        let expected = wall.plus(i64::try_from(passed).unwrap_or(i64::MAX));
+        self.parts.clock.now().since(expected).abs() > CLOCKS_APART_MAX
+    }
+
+    /// One batch: its chunks are answered, or the sequencer stops.
+    async fn batch(&mut self, chunks: Vec<Chunk>) -> Result<(), Stopped> {
+        let (proposals, routes) = flatten(chunks);
+        let answers = self.decided(proposals).await?;
+        routes.answer(answers);
+        Ok(())
+    }
+
+    async fn decided(&mut self, proposals: Vec<Proposal>) -> Result<Vec<Answer>, Stopped> {
+        let names = names(&proposals);
+        let known = self.known(names).await?;
+        let expire = !self.alarm_if_clocks_apart();
+        let (built, decisions) = self.decide(&proposals, &known, expire);
+        if built.batch.entries.is_empty() && built.batch.notes.is_empty() {
+            return Ok(self.answers(decisions, &[], None));
+        }
+        match self.writer.commit(&built.batch).await {
+            Ok(()) => {}
+            // Nothing happened: stage and tree edge are dropped with `built`.
+            Err(CommitError::NoRoom) => return self.without_room(proposals, &known).await,
+            Err(CommitError::Unknown(cause)) => {
+                tracing::error!(cause, "commit unknown: reading back what is there");
+                self.reopen().await?;
+                return Ok(vec![Answer::Unknown; proposals.len()]);
+            }
+            Err(CommitError::Fenced) => return Err(Stopped::Fenced),
+            Err(CommitError::Fatal(cause)) => return Err(Stopped::Fatal(cause)),
+        }
+        // Durable from here. A crash now loses no promise: startup recomputes and signs this head.
+        let first = built.batch.first;
+        let openings = built.openings.clone();
+        let published = self.settle(built).map_err(Stopped::Fatal)?;
+        Ok(self.answers(decisions, &openings, Some((first, published))))
+    }
+
+    /// Signs the head, applies what was drafted, and publishes, in this order.
+    fn settle(&mut self, built: Built) -> Result<Arc<Published>, String> {
+        let Built { batch, tree, bundle, drafts, .. } = built;
+        let leaves: Vec<_> = batch.entries.iter().map(|entry| entry.leaf).collect();
+        // The root by the second routine first: one bit gone wrong in memory must not be signed.
+        let second = recompute_root(self.tree.size(), &self.tree.peaks(), &leaves);
+        if second != Some(batch.head.root) {
+            return Err(format!("two computations of one root differ at size {}", tree.size()));
+        }
+        self.note = None;
+        let before = self.tree.size();
+        self.tree = tree;
+        self.bundle = bundle;
+        self.sets_stored.extend(batch.sets.iter().map(|(id, _)| id.0));
+        if self.sets_stored.len() > SETS_REMEMBERED_MAX {
+            self.sets_stored.clear();
+        }
+        {
+            // Applied before anyone learns an index, so that nobody reads behind it.
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            for (nth, draft) in drafts.iter().enumerate() {
+                let seq = Seq(batch.first.0 + nth as u64);
+                view.apply(seq, &draft.statement, &draft.detail).map_err(|diverged| diverged.to_string())?;
+            }
+        }
+        self.forget_transmitted(&drafts);
+        let published = if leaves.is_empty() { self.publish.borrow().clone() } else { self.sign(batch.head.root)? };
+        self.tree.prune(before.saturating_sub(EDGE_LEAVES));
+        Ok(published)
+    }
+
+    /// Never ahead of the disk: only a head whose commit has returned comes here.
+    fn sign(&mut self, root: Hash) -> Result<Arc<Published>, String> {
+        let checkpoint = Checkpoint { origin: self.parts.origin.clone(), size: self.tree.size(), root };
+        let note = checkpoint.sign(&self.parts.key).map_err(|error| error.to_string())?;
+        let published = Arc::new(Published {
+            checkpoint: note.clone(),
+            base: self.base,
+            next: Seq(self.base.0 + self.tree.size()),
+            tree: self.tree.clone(),
+        });
+        self.note = Some(StoredNote { size: self.tree.size(), log: self.log, note: note.clone() });
+        if let Some(anchor) = &mut self.anchor {
+            anchor.keep(note);
+        }
+        self.publish.send_replace(published.clone());
+        Ok(published)
+    }
+
+    fn forget_transmitted(&self, drafts: &[Draft]) {
+        for draft in drafts {
+            if let (liaison_protocol::statement::Event::Acknowledged(acknowledged), about) =
+                (&draft.statement.event, &draft.about)
+            {
+                self.parts.transmitted.forget(acknowledged.recipient, about.iter().copied());
+            }
+        }
+    }
+
+    fn answers(
+        &self,
+        decisions: Vec<Decision>,
+        openings: &[Opening],
+        stated: Option<(Seq, Arc<Published>)>,
+    ) -> Vec<Answer> {
+        let answer = |decision| match (decision, &stated) {
+            (Decision::State(nth), Some((first, published))) => Answer::Stated(Stated {
+                seq: Seq(first.0 + nth as u64),
+                opening: openings[nth].clone(),
+                published: published.clone(),
+            }),
+            (Decision::State(_), None) => Answer::Unknown,
+            (Decision::Already(seq), _) => Answer::Already(seq),
+            (Decision::Refused(refusal), _) => Answer::Refused(refusal),
+            (Decision::Stale, _) => Answer::Stale,
+        };
+        decisions.into_iter().map(answer).collect()
+    }
+
+    /// Gives up the submissions and commits the rest, once with the reserve.
+    async fn without_room(
+        &mut self,
+        proposals: Vec<Proposal>,
+        known: &HashMap<Name, (Seq, NoticeId)>,
+    ) -> Result<Vec<Answer>, Stopped> {
+        tracing::error!(target: "audit", event = "disk_full", "the store has no room: submissions are refused");
+        let freed = self.writer.free_reserve().await;
+        let small: Vec<_> =
+            proposals.iter().filter(|proposal| !matches!(proposal, Proposal::Submit(_))).cloned().collect();
+        let mut answers = Vec::new();
+        if !small.is_empty() || freed {
+            let (built, decisions) = self.decide(&small, known, false);
+            answers = match self.writer.commit(&built.batch).await {
+                Ok(()) => {
+                    let (first, openings) = (built.batch.first, built.openings.clone());
+                    let published = self.settle(built).map_err(Stopped::Fatal)?;
+                    self.answers(decisions, &openings, Some((first, published)))
+                }
+                Err(CommitError::NoRoom) => vec![Answer::NoRoom; small.len()],
+                Err(CommitError::Fenced) => return Err(Stopped::Fenced),
+                Err(CommitError::Unknown(cause) | CommitError::Fatal(cause)) => {
+                    return Err(Stopped::Fatal(cause));
+                }
+            };
+        }
+        let mut answers = answers.into_iter();
+        let each = |proposal: &Proposal| match proposal {
+            Proposal::Submit(_) => Answer::NoRoom,
+            _ => answers.next().unwrap_or(Answer::NoRoom),
+        };
+        Ok(proposals.iter().map(each).collect())
+    }
+
+    /// After an unknown commit: a new writer says what is there, and everything is rebuilt from that.
+    async fn reopen(&mut self) -> Result<(), Stopped> {
+        let fatal = |error: &dyn std::fmt::Display| Stopped::Fatal(format!("after an unknown commit: {error}"));
+        self.writer = Box::new(super::run::NoWriter);
+        self.writer = self.parts.store.writer().await.map_err(|error| fatal(&error))?;
+        let head = *self.writer.head().ok_or_else(|| fatal(&"the head is gone"))?;
+        let (tree, _) = startup::edge(&self.parts, &head).await.map_err(|error| fatal(&error))?;
+        let view = startup::fold(&*self.parts.store, head.next).await.map_err(|error| fatal(&error))?;
+        self.tree = tree;
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        self.sets_stored.clear();
+        self.resume(head).await.map_err(|error| fatal(&error))
+    }
+
+    async fn known(&mut self, names: Vec<Name>) -> Result<HashMap<Name, (Seq, NoticeId)>, Stopped> {
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.writer.named(&names).await.map_err(|error| Stopped::Fatal(error.to_string()))?;
+        let pairs = names.into_iter().zip(found);
+        Ok(pairs.filter_map(|(name, known)| known.map(|known| (name, (known.seq, known.notice)))).collect())
+    }
+
+    /// True: nothing may expire. Says so once each time it begins.
+    fn alarm_if_clocks_apart(&mut self) -> bool {
+        let apart = self.clocks_apart();
+        if apart && !self.alarmed {
+            tracing::error!(
+                target: "audit",
+                event = "clock.jump",
+                "wall clock and monotonic clock differ by more than 5 minutes: nothing expires until the node is restarted"
+            );
+        }
+        self.alarmed = apart;
+        apart
+    }
+
+    /// Decides everything at one moment and builds the batch, changing nothing.
+    fn decide(
+        &mut self,
+        proposals: &[Proposal],
+        known: &HashMap<Name, (Seq, NoticeId)>,
+        expire: bool,
+    ) -> (Built, Vec<Decision>) {
+        let now = self.parts.clock.now();
+        let view = self.view.clone();
+        let view = view.read().unwrap_or_else(PoisonError::into_inner);
+        let from_store = FromStore { known, parts: &mut self.parts, since: self.since };
+        let mut stage = Stage::new(&view, now, from_store);
+        if expire {
+            stage.expire();
+        }
+        let decisions = proposals.iter().map(|proposal| stage.decide(proposal)).collect();
+        let drafts = stage.into_drafts();
+        let first = view.next();
+        drop(view);
+        (self.build(first, drafts), decisions)
+    }
+
+    fn build(&mut self, first: Seq, drafts: Vec<Draft>) -> Built {
+        let (mut tree, mut bundle) = (self.tree.clone(), self.bundle.clone());
+        let before = tree.size();
+        let (mut entries, mut openings, mut sets, mut tiles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut sets_seen = HashSet::new();
+        for draft in &drafts {
+            let mut salt = [0; 32];
+            self.parts.entropy.fill(&mut salt);
+            let opening = Opening { statement: draft.statement.encode(), salt: Salt(salt) };
+            let leaf = opening.leaf();
+            tree.append(hash::leaf(&leaf.0));
+            bundle.push(leaf);
+            if bundle.len() as u64 == TILE_WIDTH {
+                let index = tree.size() / TILE_WIDTH - 1;
+                tiles.push((TileId::Entries { index }, Bytes::from(startup::bundle(&bundle))));
+                bundle.clear();
+            }
+            if let Detail::Audience(set) = &draft.detail {
+                let root = set.root();
+                if !self.sets_stored.contains(&root) && sets_seen.insert(root) {
+                    sets.push((SetId(root), set.encode()));
+                }
+            }
+            let notice = draft.notice.as_ref().map(|permit| NewNotice {
+                name: (permit.originator(), permit.manifest().manifest().reference.clone()),
+                id: permit.manifest().id(),
+                envelope: permit.manifest().envelope().clone(),
+                parts: StoredParts { parts: permit.parts().as_slice().to_vec() }.encode_to_vec().into(),
+            });
+            let detail = draft.detail.encode();
+            entries.push(NewEntry { leaf, opening: opening.clone(), detail, notice, about: draft.about.clone() });
+            openings.push(opening);
+        }
+        tiles.extend(tree.tiles_since(before).into_iter().map(|(id, bytes)| (id, bytes.into())));
+        let next = Seq(first.0 + drafts.len() as u64);
+        let head = Head { log: self.log, base: self.base, next, root: tree.root() };
+        let notes = self.note.clone().into_iter().collect();
+        let batch = Batch { first, entries, sets, tiles, erased: Vec::new(), notes, head };
+        Built { batch, tree, bundle, openings, drafts }
+    }
+
+    /// Everything taken has been answered; the last note and the anchor go to disk.
+    async fn stop(mut self) -> Stopped {
+        if self.note.is_some() {
+            let (built, _) = self.decide(&[], &HashMap::new(), false);
+            if let Err(error) = self.writer.commit(&built.batch).await {
+                return Stopped::Fatal(error.to_string());
+            }
+        }
+        match self.anchor.as_mut().map(Anchor::flush) {
+            Some(Err(error)) => Stopped::Fatal(format!("checkpoint file: {error}")),
+            _ => Stopped::Asked,
+        }
+    }
+}
+
+impl Gathered {
+    /// A deadline that has passed is work, though nobody asked.
+    fn or_deadline(self, overdue: bool) -> Self {
+        if overdue { Self::Work(Vec::new()) } else { self }
+    }
+}
+
+/// Between two writers there is none.
+struct NoWriter;
+
+#[async_trait::async_trait]
+impl Writer for NoWriter {
+    fn head(&self) -> Option<&Head> {
+        None
+    }
+    async fn named(&mut self, _: &[Name]) -> Result<Vec<Option<crate::store::Known>>, crate::store::ReadError> {
+        Err(crate::store::ReadError::Unavailable("no writer".into()))
+    }
+    async fn commit(&mut self, _: &Batch) -> Result<(), CommitError> {
+        Err(CommitError::Fenced)
+    }
+    async fn free_reserve(&mut self) -> bool {
+        false
+    }
+}
+
+struct FromStore<'a> {
+    known: &'a HashMap<Name, (Seq, NoticeId)>,
+    parts: &'a mut Parts,
+    since: Seq,
+}
+
+impl Outside for FromStore<'_> {
+    fn known(&self, originator: PartnerNumber, reference: &Reference) -> Option<(Seq, NoticeId)> {
+        self.known.get(&(originator, reference.clone())).copied()
+    }
+
+    fn salt(&mut self) -> Salt {
+        let mut salt = [0; 32];
+        self.parts.entropy.fill(&mut salt);
+        Salt(salt)
+    }
+
+    fn unsigned(&self, seq: Seq, recipient: PartnerNumber) -> ExpiredOutcome {
+        self.parts.transmitted.outcome(seq, recipient, self.since)
+    }
+}
+
+fn envelope_bytes(proposal: &Proposal) -> usize {
+    match proposal {
+        Proposal::Submit(permit) => {
+            permit.manifest().envelope().len()
+                + permit.parts().as_slice().iter().map(|part| part.bytes.len()).sum::<usize>()
+        }
+        Proposal::Acknowledge(_, acknowledgement) => acknowledgement.envelope().len(),
+        Proposal::Adopt(_) | Proposal::OpenLog(_) => 0,
+    }
+}
+
+/// Every name that deciding may ask for: of each notice, and of the one it is bound to.
+fn names(proposals: &[Proposal]) -> Vec<Name> {
+    let of = |proposal: &Proposal| match proposal {
+        Proposal::Submit(permit) => {
+            let manifest = permit.manifest().manifest();
+            let related = manifest.relation.as_ref().map(|relation| relation.reference.clone());
+            let references = [Some(manifest.reference.clone()), related];
+            references.into_iter().flatten().map(|reference| (permit.originator(), reference)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut names: Vec<_> = proposals.iter().flat_map(of).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Where the answers of each chunk go.
+struct Routes(Vec<(usize, Chunk)>);
+
+fn flatten(chunks: Vec<Chunk>) -> (Vec<Proposal>, Routes) {
+    let mut proposals = Vec::new();
+    let mut routes = Vec::with_capacity(chunks.len());
+    for mut chunk in chunks {
+        let count = chunk.proposals.len();
+        proposals.append(&mut chunk.proposals);
+        routes.push((count, chunk));
+    }
+    (proposals, Routes(routes))
+}
+
+impl Routes {
+    fn answer(self, answers: Vec<Answer>) {
+        let mut answers = answers.into_iter();
+        for (count, chunk) in self.0 {
+            // Nobody may be waiting any more; what was decided stands all the same.
+            let _ = chunk.answer.send(answers.by_ref().take(count).collect());
+        }
+    }
+}
