@@ -2,6 +2,9 @@
 //! `docs/ARCHITECTURE.md` opens with the path of a notice through these rooms.
 
 pub mod clock;
+pub mod exchange;
+pub mod grpc;
+pub mod peer;
 pub mod policy;
 pub mod sequencer;
 pub mod state;
