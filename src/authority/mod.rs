@@ -1,0 +1,4 @@
+//! What a General Secretariat does: makes certificates and signs directories. Works on files and asks nobody; the serving
+//! node never uses it.
+
+pub mod pki;
