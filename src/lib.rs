@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod clock;
+pub mod config;
 pub mod exchange;
 pub mod grpc;
 pub mod peer;

@@ -47,17 +47,11 @@ impl Identity {
     /// Reads `spiffe://<network>/partner/<id>/<system>` or `spiffe://<network>/node/<id>`: lower case, no port, no query, no
     /// escapes, no slash at the end. Whatever is not exactly that names nobody.
     pub fn parse(uri: &str, network: &NetworkName) -> Result<Self, BadPeer> {
-        let (host, path) = uri
-            .strip_prefix("spiffe://")
-            .and_then(|rest| rest.split_once('/'))
-            .ok_or(BadPeer::NoIdentity)?;
+        let (host, path) =
+            uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).ok_or(BadPeer::NoIdentity)?;
         let host: NetworkName = host.parse().map_err(|_| BadPeer::NoIdentity)?;
         let identity = Self::from_path(path).ok_or(BadPeer::NoIdentity)?;
-        if host == *network {
-            Ok(identity)
-        } else {
-            Err(BadPeer::OtherNetwork)
-        }
+        if host == *network { Ok(identity) } else { Err(BadPeer::OtherNetwork) }
     }
 
     fn from_path(path: &str) -> Option<Self> {
@@ -127,15 +121,10 @@ pub struct Peer {
 impl Peer {
     /// Reads whom a chain names, leaf first. The caller has verified the chain and that the other end holds the leaf's key;
     /// what is checked here is that the leaf follows this network's profile, so that it can name one party only.
-    pub fn from_verified_chain(
-        chain: &[CertificateDer<'_>],
-        network: &NetworkName,
-    ) -> Result<Self, BadPeer> {
+    pub fn from_verified_chain(chain: &[CertificateDer<'_>], network: &NetworkName) -> Result<Self, BadPeer> {
         let leaf = chain.first().ok_or(BadPeer::NoCertificate)?;
         // Sizes first: what follows parses.
-        if chain.len() > CHAIN_CERTIFICATES_MAX
-            || chain.iter().any(|one| one.len() > CERTIFICATE_BYTES_MAX)
-        {
+        if chain.len() > CHAIN_CERTIFICATES_MAX || chain.iter().any(|one| one.len() > CERTIFICATE_BYTES_MAX) {
             return Err(BadPeer::ChainTooComplex);
         }
         let Ok((&[], certificate)) = X509Certificate::from_der(leaf) else {
@@ -205,11 +194,7 @@ fn identity(certificate: &X509Certificate<'_>, network: &NetworkName) -> Result<
         GeneralName::IPAddress(_) => matches!(identity, Identity::Node(_)),
         _ => false,
     };
-    if names.iter().all(fits) {
-        Ok(identity)
-    } else {
-        Err(BadPeer::AmbiguousIdentity)
-    }
+    if names.iter().all(fits) { Ok(identity) } else { Err(BadPeer::AmbiguousIdentity) }
 }
 
 /// Partners call and nodes call and answer, so that a partner's certificate can never stand in for a node's.
@@ -225,29 +210,16 @@ fn check_usage(certificate: &X509Certificate<'_>, identity: &Identity) -> Result
         || usage.ocsp_signing
         || !usage.other.is_empty();
     let answers = matches!(identity, Identity::Node(_));
-    if usage.client_auth && usage.server_auth == answers && !more {
-        Ok(())
-    } else {
-        Err(BadPeer::WrongUsage)
-    }
+    if usage.client_auth && usage.server_auth == answers && !more { Ok(()) } else { Err(BadPeer::WrongUsage) }
 }
 
 /// The public key as an uncompressed point of P-256 (SEC 1, 2.3.3), 65 bytes: the one form gRPC's C core can speak to.
 fn p256_point(certificate: &X509Certificate<'_>) -> Result<Box<[u8]>, BadPeer> {
     let key = certificate.public_key();
-    let curve = key
-        .algorithm
-        .parameters
-        .as_ref()
-        .and_then(|parameters| parameters.as_oid().ok());
+    let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
     let point = key.subject_public_key.as_ref();
-    let is_p256 =
-        key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256);
-    if is_p256 && point.len() == 65 && point[0] == 4 {
-        Ok(point.into())
-    } else {
-        Err(BadPeer::WeakKey)
-    }
+    let is_p256 = key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256);
+    if is_p256 && point.len() == 65 && point[0] == 4 { Ok(point.into()) } else { Err(BadPeer::WeakKey) }
 }
 
 /// Why the other end is not believed. Carries nothing that the other end wrote.
@@ -269,9 +241,7 @@ pub enum BadPeer {
     #[error("the certificate belongs to another network")]
     OtherNetwork,
     /// Extended key usage absent, "any", too wide or too narrow for the role.
-    #[error(
-        "the extended key usage is not exactly clientAuth (partners) or clientAuth and serverAuth (nodes)"
-    )]
+    #[error("the extended key usage is not exactly clientAuth (partners) or clientAuth and serverAuth (nodes)")]
     WrongUsage,
     /// A key that signs notices, logs or directories must not be on the line.
     #[error("the certificate's key is registered as a signing key")]
@@ -291,11 +261,7 @@ pub enum BadPeer {
     #[error("the key is not among the keys pinned for this identity")]
     KeyNotPinned,
     /// A certificate of the chain has ended.
-    #[error(
-        "the certificate ended at {} and it is {}",
-        seconds(not_after),
-        seconds(now)
-    )]
+    #[error("the certificate ended at {} and it is {}", seconds(not_after), seconds(now))]
     Expired {
         /// Its last second.
         not_after: Micros,
@@ -303,11 +269,7 @@ pub enum BadPeer {
         now: Micros,
     },
     /// A certificate of the chain has not begun.
-    #[error(
-        "the certificate begins at {} and it is {}",
-        seconds(not_before),
-        seconds(now)
-    )]
+    #[error("the certificate begins at {} and it is {}", seconds(not_before), seconds(now))]
     NotYetValid {
         /// Its first second.
         not_before: Micros,
@@ -357,10 +319,8 @@ mod tests {
 
     #[test]
     fn an_identity_is_written_and_read_back() {
-        let partner = Identity::Partner {
-            partner: "INTERPOL-GS".parse().unwrap(),
-            system: "ops-1".parse().unwrap(),
-        };
+        let partner =
+            Identity::Partner { partner: "INTERPOL-GS".parse().unwrap(), system: "ops-1".parse().unwrap() };
         let node = Identity::Node("hub-1".parse().unwrap());
         let uri = "spiffe://demo.liaison.example/partner/interpol-gs/ops-1";
         assert_eq!(partner.uri(&network()), uri);
@@ -401,31 +361,18 @@ mod tests {
             "spiffe://demo.liaison.example/node/hub-1/x",
             "spiffe://demo.liaison.example/group/fr",
         ] {
-            assert_eq!(
-                Identity::parse(bad, &network()),
-                Err(BadPeer::NoIdentity),
-                "{bad:?}"
-            );
+            assert_eq!(Identity::parse(bad, &network()), Err(BadPeer::NoIdentity), "{bad:?}");
         }
         assert_eq!(
-            Identity::parse(
-                "spiffe://demo.liaison.example.net/partner/fr/ops-1",
-                &network()
-            ),
+            Identity::parse("spiffe://demo.liaison.example.net/partner/fr/ops-1", &network()),
             Err(BadPeer::OtherNetwork)
         );
     }
 
     #[test]
     fn no_chain_and_no_certificate_name_nobody() {
-        assert_eq!(
-            Peer::from_verified_chain(&[], &network()),
-            Err(BadPeer::NoCertificate)
-        );
+        assert_eq!(Peer::from_verified_chain(&[], &network()), Err(BadPeer::NoCertificate));
         let junk = CertificateDer::from(vec![0x30, 0]);
-        assert_eq!(
-            Peer::from_verified_chain(&[junk], &network()),
-            Err(BadPeer::Malformed)
-        );
+        assert_eq!(Peer::from_verified_chain(&[junk], &network()), Err(BadPeer::Malformed));
     }
 }

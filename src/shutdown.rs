@@ -50,10 +50,7 @@ impl fmt::Display for Stopped {
 pub struct Unfinished(pub BTreeMap<&'static str, usize>);
 
 fn list(tasks: &BTreeMap<&'static str, usize>) -> String {
-    let each: Vec<String> = tasks
-        .iter()
-        .map(|(name, count)| format!("{name} x {count}"))
-        .collect();
+    let each: Vec<String> = tasks.iter().map(|(name, count)| format!("{name} x {count}")).collect();
     each.join(", ")
 }
 
@@ -74,11 +71,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            running: Mutex::default(),
-        })
+        Arc::new(Self { stopping: CancellationToken::new(), tasks: TaskTracker::new(), running: Mutex::default() })
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, usize>> {
@@ -89,19 +82,12 @@ impl Stage {
 impl Shutdown {
     /// The first stage of a process.
     pub fn new(clock: SharedClock) -> Self {
-        Self {
-            why: Arc::new(watch::Sender::new(None)),
-            clock,
-            stage: Stage::new(),
-        }
+        Self { why: Arc::new(watch::Sender::new(None)), clock, stage: Stage::new() }
     }
 
     /// Another stage of the same process.
     pub fn stage(&self) -> Self {
-        Self {
-            stage: Stage::new(),
-            ..self.clone()
-        }
+        Self { stage: Stage::new(), ..self.clone() }
     }
 
     /// Starts a task that everyone depends on: its panic begins the end of the process. A panic half way through shared state
@@ -114,18 +100,11 @@ impl Shutdown {
     }
 
     /// Starts a task that serves one caller only: its panic ends that caller's work and nobody else's.
-    pub fn spawn_for_caller(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub fn spawn_for_caller(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.start(name, task, || {});
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place where tasks are started"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place where tasks are started")]
     fn start(
         &self,
         name: &'static str,
@@ -156,10 +135,7 @@ impl Shutdown {
     pub async fn begun(&self) -> Stopped {
         let mut why = self.why.subscribe();
         let reason = why.wait_for(Option::is_some).await.map(|why| why.clone());
-        reason
-            .ok()
-            .flatten()
-            .expect("this handle holds the sender, and waited for a reason")
+        reason.ok().flatten().expect("this handle holds the sender, and waited for a reason")
     }
 
     /// Returns when this stage is to stop: take nothing new, finish what is begun, return.
@@ -195,10 +171,7 @@ struct Running {
 impl Running {
     fn enter(name: &'static str, stage: &Arc<Stage>) -> Self {
         *stage.running().entry(name).or_default() += 1;
-        Self {
-            name,
-            stage: stage.clone(),
-        }
+        Self { name, stage: stage.clone() }
     }
 }
 

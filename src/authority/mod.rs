@@ -2,3 +2,6 @@
 //! node never uses it.
 
 pub mod pki;
+
+pub mod directory_file;
+pub mod sign;

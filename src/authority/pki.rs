@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use liaison_protocol::id::{Micros, NetworkName, NodeId, PartnerId, SystemId};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::pki_types::CertificateDer;
@@ -72,26 +72,15 @@ pub struct Authority {
 
 impl Authority {
     /// Makes an authority that may issue leaves and nothing else.
-    pub fn create(
-        common_name: &str,
-        not_before: Micros,
-        not_after: Micros,
-    ) -> Result<Self, PkiError> {
+    pub fn create(common_name: &str, not_before: Micros, not_after: Micros) -> Result<Self, PkiError> {
         let failed = certificate("authority");
-        let validity = Validity {
-            not_before,
-            not_after,
-        };
+        let validity = Validity { not_before, not_after };
         let mut params = params(common_name, validity);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(&failed)?;
         let certificate = params.self_signed(&key).map_err(&failed)?.pem();
-        Ok(Self {
-            certificate,
-            key: Zeroizing::new(key.serialize_pem()),
-            issuer: Issuer::new(params, key),
-        })
+        Ok(Self { certificate, key: Zeroizing::new(key.serialize_pem()), issuer: Issuer::new(params, key) })
     }
 
     /// Reads an authority back from what `certificate_pem` and `key_pem` gave.
@@ -126,10 +115,7 @@ impl Authority {
         system: &SystemId,
         validity: Validity,
     ) -> Result<Issued, PkiError> {
-        let identity = Identity::Partner {
-            partner: partner.clone(),
-            system: system.clone(),
-        };
+        let identity = Identity::Partner { partner: partner.clone(), system: system.clone() };
         let mut params = params(&format!("{partner} {system}"), validity);
         params.subject_alt_names = vec![uri(&identity, network)?];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -153,10 +139,7 @@ impl Authority {
         }
         names.extend(addresses.iter().copied().map(SanType::IpAddress));
         params.subject_alt_names = names;
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ClientAuth,
-            ExtendedKeyUsagePurpose::ServerAuth,
-        ];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(params)
     }
 
@@ -167,10 +150,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(&failed)?;
         let issued = params.signed_by(&key, &self.issuer).map_err(&failed)?;
-        Ok(Issued {
-            certificate: issued.pem(),
-            key: Zeroizing::new(key.serialize_pem()),
-        })
+        Ok(Issued { certificate: issued.pem(), key: Zeroizing::new(key.serialize_pem()) })
     }
 }
 
@@ -178,9 +158,7 @@ impl Authority {
 fn params(common_name: &str, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = date_time_ymd(1970, 1, 1) + since_1970(validity.not_before);
     params.not_after = date_time_ymd(1970, 1, 1) + since_1970(validity.not_after);
     params.serial_number = Some(serial());
@@ -194,27 +172,19 @@ fn since_1970(time: Micros) -> Duration {
 /// 16 random bytes, positive and always 16 long (RFC 5280, section 4.1.2.2).
 fn serial() -> SerialNumber {
     let mut bytes = [0; 16];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .expect("the operating system gives randomness");
+    SystemRandom::new().fill(&mut bytes).expect("the operating system gives randomness");
     bytes[0] = bytes[0] & 0x7f | 0x40;
     SerialNumber::from_slice(&bytes)
 }
 
 fn uri(identity: &Identity, network: &NetworkName) -> Result<SanType, PkiError> {
     let uri = identity.uri(network);
-    Ok(SanType::URI(
-        uri.as_str().try_into().map_err(certificate("identity"))?,
-    ))
+    Ok(SanType::URI(uri.as_str().try_into().map_err(certificate("identity"))?))
 }
 
 fn certifies(certificate_pem: &str, key: &KeyPair) -> Result<bool, PkiError> {
-    let unreadable = || PkiError::Certificate {
-        what: "authority",
-        source: rcgen::Error::CouldNotParseCertificate,
-    };
-    let der =
-        CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|_| unreadable())?;
+    let unreadable = || PkiError::Certificate { what: "authority", source: rcgen::Error::CouldNotParseCertificate };
+    let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|_| unreadable())?;
     let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|_| unreadable())?;
     Ok(parsed.public_key().subject_public_key.as_ref() == key.public_key_raw())
 }
@@ -234,11 +204,7 @@ pub fn create_certificate_file(path: &Path, pem: &str) -> io::Result<()> {
 }
 
 fn create_file(path: &Path, pem: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()
 }
@@ -256,10 +222,7 @@ mod tests {
     }
 
     fn validity() -> Validity {
-        Validity {
-            not_before: NOW,
-            not_after: NOW.plus(Micros::DAY),
-        }
+        Validity { not_before: NOW, not_after: NOW.plus(Micros::DAY) }
     }
 
     fn der(pem: &str) -> CertificateDer<'static> {
@@ -275,33 +238,17 @@ mod tests {
         let authority = authority();
         let fr: PartnerId = "FR".parse().unwrap();
         let hub: NodeId = "hub-1".parse().unwrap();
-        let partner = authority
-            .issue_partner(&network(), &fr, &"ops-1".parse().unwrap(), validity())
-            .unwrap();
+        let partner = authority.issue_partner(&network(), &fr, &"ops-1".parse().unwrap(), validity()).unwrap();
         let node = authority
-            .issue_node(
-                &network(),
-                &hub,
-                &["hub-1.example.int"],
-                &[[127, 0, 0, 1].into()],
-                validity(),
-            )
+            .issue_node(&network(), &hub, &["hub-1.example.int"], &[[127, 0, 0, 1].into()], validity())
             .unwrap();
         let pins = |owner| {
             let authorities = vec![der(authority.certificate_pem())];
             let keys = Vec::new();
             (owner, Pins { authorities, keys })
         };
-        let identities = Identities::new(
-            network(),
-            [pins(Owner::Partner(fr.clone())), pins(Owner::Node(hub))],
-            [],
-        );
-        let admitted = |issued: &Issued| {
-            identities
-                .admit(&[der(issued.certificate_pem())], NOW)
-                .unwrap()
-        };
+        let identities = Identities::new(network(), [pins(Owner::Partner(fr.clone())), pins(Owner::Node(hub))], []);
+        let admitted = |issued: &Issued| identities.admit(&[der(issued.certificate_pem())], NOW).unwrap();
         assert_eq!(admitted(&partner).partner(), Some(&fr));
         assert_eq!(admitted(&partner).valid_until(), validity().not_after);
         assert_eq!(admitted(&node).identity().to_string(), "node hub-1");
@@ -311,28 +258,12 @@ mod tests {
     fn an_authority_read_back_issues_what_the_first_would() {
         let first = authority();
         let again = Authority::from_pem(first.certificate_pem(), first.key_pem()).unwrap();
-        let issued = again
-            .issue_partner(
-                &network(),
-                &"KE".parse().unwrap(),
-                &"ops-1".parse().unwrap(),
-                validity(),
-            )
-            .unwrap();
-        let pins = Pins {
-            authorities: vec![der(first.certificate_pem())],
-            keys: Vec::new(),
-        };
-        let identities = Identities::new(
-            network(),
-            [(Owner::Partner("KE".parse().unwrap()), pins)],
-            [],
-        );
+        let issued =
+            again.issue_partner(&network(), &"KE".parse().unwrap(), &"ops-1".parse().unwrap(), validity()).unwrap();
+        let pins = Pins { authorities: vec![der(first.certificate_pem())], keys: Vec::new() };
+        let identities = Identities::new(network(), [(Owner::Partner("KE".parse().unwrap()), pins)], []);
         let chain = [der(issued.certificate_pem())];
-        assert_eq!(
-            identities.admit(&chain, NOW),
-            Peer::from_verified_chain(&chain, &network())
-        );
+        assert_eq!(identities.admit(&chain, NOW), Peer::from_verified_chain(&chain, &network()));
         let other = Authority::from_pem(first.certificate_pem(), authority().key_pem());
         assert!(matches!(other, Err(PkiError::KeyMismatch)));
     }

@@ -60,8 +60,7 @@ impl Identities {
                 }
                 // Most partners of a small network share one authority.
                 if seen.insert(Hash::of(&[&authority])) {
-                    all.anchors
-                        .extend(anchor_from_trusted_cert(&authority).map(|one| one.to_owned()));
+                    all.anchors.extend(anchor_from_trusted_cert(&authority).map(|one| one.to_owned()));
                 }
             }
             all.owners.insert(owner, Recognised { anchors, keys });
@@ -99,11 +98,7 @@ impl Identities {
             return Ok(peer);
         };
         verify(chain, &owner.anchors, now)?;
-        if owner.keys.is_empty() || owner.keys.contains(&peer.key) {
-            Ok(peer)
-        } else {
-            Err(BadPeer::KeyNotPinned)
-        }
+        if owner.keys.is_empty() || owner.keys.contains(&peer.key) { Ok(peer) } else { Err(BadPeer::KeyNotPinned) }
     }
 }
 
@@ -119,11 +114,7 @@ impl fmt::Debug for Identities {
 }
 
 /// RFC 5280, section 6, by webpki, whose own budgets bound the work.
-fn verify(
-    chain: &[CertificateDer<'_>],
-    anchors: &[TrustAnchor<'_>],
-    now: Micros,
-) -> Result<(), BadPeer> {
+fn verify(chain: &[CertificateDer<'_>], anchors: &[TrustAnchor<'_>], now: Micros) -> Result<(), BadPeer> {
     let (leaf, intermediates) = chain.split_first().ok_or(BadPeer::NoCertificate)?;
     let since = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
     EndEntityCert::try_from(leaf)
@@ -145,38 +136,29 @@ fn verify(
 fn bad_chain(error: &webpki::Error) -> BadPeer {
     use webpki::Error as E;
     match error {
-        E::CertExpired { time, not_after } => BadPeer::Expired {
-            not_after: micros(not_after),
-            now: micros(time),
-        },
-        E::CertNotValidYet { time, not_before } => BadPeer::NotYetValid {
-            not_before: micros(not_before),
-            now: micros(time),
-        },
+        E::CertExpired { time, not_after } => BadPeer::Expired { not_after: micros(not_after), now: micros(time) },
+        E::CertNotValidYet { time, not_before } => {
+            BadPeer::NotYetValid { not_before: micros(not_before), now: micros(time) }
+        }
         // Same name, other key: the signature is what gives a false authority away.
         E::UnknownIssuer | E::InvalidSignatureForPublicKey => BadPeer::UnknownIssuer,
         E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => BadPeer::WrongUsage,
         E::NameConstraintViolation => BadPeer::NameConstraint,
-        E::UnsupportedSignatureAlgorithmContext(_)
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => BadPeer::WeakKey,
+        E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            BadPeer::WeakKey
+        }
         E::MaximumNameConstraintComparisonsExceeded
         | E::MaximumPathBuildCallsExceeded
         | E::MaximumPathDepthExceeded
         | E::MaximumSignatureChecksExceeded => BadPeer::ChainTooComplex,
         E::CaUsedAsEndEntity => BadPeer::BadChain("an authority's certificate is used as a leaf"),
         E::EndEntityUsedAsCa => BadPeer::BadChain("a leaf certificate is used as an authority"),
-        E::PathLenConstraintViolated => {
-            BadPeer::BadChain("an authority may not have authorities below it")
-        }
+        E::PathLenConstraintViolated => BadPeer::BadChain("an authority may not have authorities below it"),
         E::UnsupportedCriticalExtension => BadPeer::BadChain("an unknown critical extension"),
         _ => BadPeer::Malformed,
     }
 }
 
 fn micros(time: &UnixTime) -> Micros {
-    Micros(
-        i64::try_from(time.as_secs())
-            .unwrap_or(i64::MAX)
-            .saturating_mul(Micros::SECOND),
-    )
+    Micros(i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(Micros::SECOND))
 }

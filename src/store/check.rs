@@ -11,24 +11,17 @@ use super::{Batch, CommitError, Erased, Head, Name, NewEntry, ReadError, SetId, 
 
 /// The answer to a batch that must not be written.
 pub(super) fn refused(why: impl Display) -> CommitError {
-    CommitError::Fatal(format!(
-        "the batch is refused and nothing of it was written: {why}"
-    ))
+    CommitError::Fatal(format!("the batch is refused and nothing of it was written: {why}"))
 }
 
 /// The answer to a note that runs ahead of the disk.
 pub(super) fn unknown_head(log: u32, size: u64) -> CommitError {
-    refused(format_args!(
-        "a note covers {size} leaves of log {log}, and no such head was committed"
-    ))
+    refused(format_args!("a note covers {size} leaves of log {log}, and no such head was committed"))
 }
 
 /// The answer to a notice whose name another has.
 pub(super) fn name_taken(name: &Name) -> CommitError {
-    refused(format_args!(
-        "the name {} of partner {} is taken",
-        name.1, name.0.0
-    ))
+    refused(format_args!("the name {} of partner {} is taken", name.1, name.0.0))
 }
 
 /// The answer to a tile that would be written twice.
@@ -54,11 +47,7 @@ pub(super) fn follows(batch: &Batch, head: Option<&Head>) -> Result<(), CommitEr
     for (nth, entry) in (batch.first.0..).zip(&batch.entries) {
         entry_fits(Seq(nth), entry)?;
     }
-    match batch
-        .erased
-        .iter()
-        .find(|erased| erased.seq() >= batch.first)
-    {
+    match batch.erased.iter().find(|erased| erased.seq() >= batch.first) {
         Some(erased) => Err(nothing_to_erase(*erased)),
         None => Ok(()),
     }
@@ -67,10 +56,9 @@ pub(super) fn follows(batch: &Batch, head: Option<&Head>) -> Result<(), CommitEr
 /// A read entry whose opening does not open its leaf is damage, and is named.
 pub(super) fn opens(stored: &Stored) -> Result<(), ReadError> {
     match &stored.opening {
-        Some(opening) if opening.leaf() != stored.leaf => Err(ReadError::Damaged(format!(
-            "statement {} does not open its leaf",
-            stored.seq.0
-        ))),
+        Some(opening) if opening.leaf() != stored.leaf => {
+            Err(ReadError::Damaged(format!("statement {} does not open its leaf", stored.seq.0)))
+        }
         _ => Ok(()),
     }
 }
@@ -117,34 +105,18 @@ fn head_fits(batch: &Batch, before: Option<&Head>) -> Result<(), CommitError> {
     let same_log = before.filter(|before| before.log == head.log);
     let fits = match same_log {
         Some(before) => before.base == head.base,
-        None => {
-            before.is_none_or(|before| before.log < head.log)
-                && (first..head.next).contains(&head.base)
-        }
+        None => before.is_none_or(|before| before.log < head.log) && (first..head.next).contains(&head.base),
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(refused(format_args!(
-            "log {} from {} does not follow",
-            head.log, head.base.0
-        )))
-    }
+    if fits { Ok(()) } else { Err(refused(format_args!("log {} from {} does not follow", head.log, head.base.0))) }
 }
 
 fn entry_fits(seq: Seq, entry: &NewEntry) -> Result<(), CommitError> {
     if entry.opening.leaf() != entry.leaf {
-        return Err(refused(format_args!(
-            "statement {} does not open its leaf",
-            seq.0
-        )));
+        return Err(refused(format_args!("statement {} does not open its leaf", seq.0)));
     }
     let ascending = entry.about.is_sorted_by(|earlier, later| earlier < later);
     if !ascending || entry.about.last().is_some_and(|last| *last >= seq) {
-        return Err(refused(format_args!(
-            "statement {} must be about earlier ones, ascending",
-            seq.0
-        )));
+        return Err(refused(format_args!("statement {} must be about earlier ones, ascending", seq.0)));
     }
     Ok(())
 }

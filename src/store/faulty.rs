@@ -12,8 +12,8 @@ use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Batch, CommitError, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote,
-    StoredNotice, Writer, WriterError,
+    Batch, CommitError, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote, StoredNotice,
+    Writer, WriterError,
 };
 
 /// What happens to one commit.
@@ -46,10 +46,7 @@ struct Plan {
 impl FaultyStore {
     /// Nothing breaks yet.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self {
-            inner,
-            plan: Arc::default(),
-        }
+        Self { inner, plan: Arc::default() }
     }
 
     /// Breaks the nth commit, counted from 0 over all writers since this store was made. After a failure other than NoRoom the
@@ -83,33 +80,21 @@ impl FaultyStore {
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan
-            .lock()
-            .expect("nothing panics while it holds the plan")
+        self.plan.lock().expect("nothing panics while it holds the plan")
     }
 }
 
 #[async_trait]
 impl Store for FaultyStore {
     async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
-        Ok(Box::new(FaultyWriter {
-            inner: self.inner.writer().await?,
-            store: self.clone(),
-            spent: false,
-        }))
+        Ok(Box::new(FaultyWriter { inner: self.inner.writer().await?, store: self.clone(), spent: false }))
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
         let entries = self.inner.entries(range, bytes_max).await?;
         let plan = self.plan();
-        match entries
-            .iter()
-            .find(|entry| plan.damaged.contains(&entry.seq))
-        {
-            Some(entry) => Err(ReadError::Damaged(format!(
-                "statement {} does not open its leaf",
-                entry.seq.0
-            ))),
+        match entries.iter().find(|entry| plan.damaged.contains(&entry.seq)) {
+            Some(entry) => Err(ReadError::Damaged(format!("statement {} does not open its leaf", entry.seq.0))),
             None => Ok(entries),
         }
     }

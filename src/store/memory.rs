@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::check;
 use super::{
-    Batch, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored,
-    StoredNote, StoredNotice, Writer, WriterError,
+    Batch, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote,
+    StoredNotice, Writer, WriterError,
 };
 
 /// Everything in memory. A clone is another handle to the same history.
@@ -40,16 +40,11 @@ struct Rows {
 impl MemoryStore {
     /// A store without a history.
     pub fn new() -> Self {
-        Self {
-            rows: Arc::default(),
-            noted: watch::Sender::new(None),
-        }
+        Self { rows: Arc::default(), noted: watch::Sender::new(None) }
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
-        self.rows
-            .lock()
-            .expect("nothing panics while it holds the rows")
+        self.rows.lock().expect("nothing panics while it holds the rows")
     }
 }
 
@@ -67,11 +62,7 @@ impl Store for MemoryStore {
             return Err(WriterError::Held("another handle of this process".into()));
         }
         rows.held = true;
-        Ok(Box::new(MemoryWriter {
-            head: rows.head().copied(),
-            store: self.clone(),
-            reserve: true,
-        }))
+        Ok(Box::new(MemoryWriter { head: rows.head().copied(), store: self.clone(), reserve: true }))
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -93,25 +84,17 @@ impl Store for MemoryStore {
 
     async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
         let rows = self.rows();
-        Ok(of
-            .iter()
-            .map(|seq| rows.notices.get(seq).cloned())
-            .collect())
+        Ok(of.iter().map(|seq| rows.notices.get(seq).cloned()).collect())
     }
 
     async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
         let rows = self.rows();
-        Ok(names
-            .iter()
-            .map(|name| rows.names.get(name).copied())
-            .collect())
+        Ok(names.iter().map(|name| rows.names.get(name).copied()).collect())
     }
 
     async fn about(&self, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
         let rows = self.rows();
-        let of_it = rows
-            .about
-            .range((of, Seq(after.0.saturating_add(1)))..=(of, Seq(u64::MAX)));
+        let of_it = rows.about.range((of, Seq(after.0.saturating_add(1)))..=(of, Seq(u64::MAX)));
         Ok(of_it.map(|(_, seq)| *seq).take(page).collect())
     }
 
@@ -148,11 +131,7 @@ impl Rows {
             }
         }
         let mut names = BTreeSet::new();
-        for notice in batch
-            .entries
-            .iter()
-            .filter_map(|entry| entry.notice.as_ref())
-        {
+        for notice in batch.entries.iter().filter_map(|entry| entry.notice.as_ref()) {
             if self.names.contains_key(&notice.name) || !names.insert(&notice.name) {
                 return Err(check::name_taken(&notice.name));
             }
@@ -185,8 +164,7 @@ impl Rows {
         for erased in &batch.erased {
             self.erase(*erased);
         }
-        self.heads
-            .insert((batch.head.log, batch.head.size()), batch.head);
+        self.heads.insert((batch.head.log, batch.head.size()), batch.head);
     }
 
     fn append(&mut self, seq: Seq, entry: &NewEntry) {
@@ -198,20 +176,10 @@ impl Rows {
         });
         self.about.extend(entry.about.iter().map(|of| (*of, seq)));
         let Some(notice) = &entry.notice else { return };
-        self.names.insert(
-            notice.name.clone(),
-            Known {
-                seq,
-                notice: notice.id,
-            },
-        );
+        self.names.insert(notice.name.clone(), Known { seq, notice: notice.id });
         self.notices.insert(
             seq,
-            StoredNotice {
-                id: notice.id,
-                envelope: notice.envelope.clone(),
-                parts: Some(notice.parts.clone()),
-            },
+            StoredNotice { id: notice.id, envelope: notice.envelope.clone(), parts: Some(notice.parts.clone()) },
         );
     }
 

@@ -10,15 +10,10 @@ use liaison_protocol::id::{Hash, Seq};
 use liaison_protocol::tlog::tile::TileId;
 use tempfile::TempDir;
 
-use self::samples::{
-    about, accepting, accepting_as, as_stored, batch, name, note, notice_id, set, statement,
-};
+use self::samples::{about, accepting, accepting_as, as_stored, batch, name, note, notice_id, set, statement};
 use super::memory::MemoryStore;
 use super::sqlite::{SqliteOptions, SqliteStore};
-use super::{
-    Batch, CommitError, Erased, Head, Known, ReadError, SetId, Store, StoredNotice, Writer,
-    WriterError,
-};
+use super::{Batch, CommitError, Erased, Head, Known, ReadError, SetId, Store, StoredNotice, Writer, WriterError};
 
 /// A place where a store lies; each `open` is another handle to what lies there.
 pub(super) struct House {
@@ -29,10 +24,7 @@ pub(super) struct House {
 impl House {
     fn memory() -> Self {
         let store = MemoryStore::new();
-        Self {
-            open: Box::new(move || Arc::new(store.clone())),
-            _folder: None,
-        }
+        Self { open: Box::new(move || Arc::new(store.clone())), _folder: None }
     }
 
     fn sqlite() -> Self {
@@ -54,11 +46,7 @@ impl House {
 
 /// Options that make a test quick.
 pub(super) fn small() -> SqliteOptions {
-    SqliteOptions {
-        readers: 2,
-        reserve_bytes: 4096,
-        pages_max: None,
-    }
+    SqliteOptions { readers: 2, reserve_bytes: 4096, pages_max: None }
 }
 
 pub(super) async fn writer(store: &Arc<dyn Store>) -> Box<dyn Writer> {
@@ -139,23 +127,13 @@ async fn a_batch_is_read_back_as_it_was_given(house: House) {
 
     writer.commit(&given).await.unwrap();
 
-    let expected: Vec<_> = (0..)
-        .zip(&entries)
-        .map(|(seq, entry)| as_stored(seq, entry))
-        .collect();
+    let expected: Vec<_> = (0..).zip(&entries).map(|(seq, entry)| as_stored(seq, entry)).collect();
     let read = store.entries(Seq(0)..Seq(9), 1 << 20).await.unwrap();
     assert_eq!(read, expected);
     let notice = entries[1].notice.clone().unwrap();
-    let stored = StoredNotice {
-        id: notice.id,
-        envelope: notice.envelope,
-        parts: Some(notice.parts),
-    };
+    let stored = StoredNotice { id: notice.id, envelope: notice.envelope, parts: Some(notice.parts) };
     assert_eq!(store.notices(&[Seq(1)]).await.unwrap(), [Some(stored)]);
-    let known = Known {
-        seq: Seq(1),
-        notice: notice_id(1),
-    };
+    let known = Known { seq: Seq(1), notice: notice_id(1) };
     assert_eq!(writer.named(&[name(1)]).await.unwrap(), [Some(known)]);
     assert_eq!(store.about(Seq(1), Seq(1), 9).await.unwrap(), [Seq(2)]);
     let read: Vec<Bytes> = store.sets(&[set(0).0, set(1).0]).await.unwrap();
@@ -165,9 +143,7 @@ async fn a_batch_is_read_back_as_it_was_given(house: House) {
     assert_eq!(writer.head(), Some(&given.head));
 }
 
-async fn a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_nothing(
-    house: House,
-) {
+async fn a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_nothing(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
     append(&mut writer, vec![accepting(0), statement(1)]).await;
@@ -185,9 +161,7 @@ async fn a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_n
         ("leaf of another", |batch| {
             batch.entries[0].leaf = statement(9).leaf;
         }),
-        ("about itself", |batch| {
-            batch.entries[0].about = vec![Seq(2)]
-        }),
+        ("about itself", |batch| batch.entries[0].about = vec![Seq(2)]),
         ("about one twice", |batch| {
             batch.entries[0].about = vec![Seq(1), Seq(1)];
         }),
@@ -218,18 +192,13 @@ async fn a_taken_name_refuses_the_whole_batch(house: House) {
     let twice_at_once = vec![accepting_as(1, name(8)), accepting_as(2, name(8))];
 
     for entries in [twice_over_time, twice_at_once] {
-        assert!(is_refusal(
-            writer.commit(&batch(Some(&head), entries)).await
-        ));
+        assert!(is_refusal(writer.commit(&batch(Some(&head), entries)).await));
         assert_eq!(writer.head(), Some(&head));
         let read = store.entries(Seq(1)..Seq(9), 1 << 20).await.unwrap();
         assert_eq!(read, []);
         assert_eq!(writer.named(&[name(8)]).await.unwrap(), [None]);
     }
-    let known = Known {
-        seq: Seq(0),
-        notice: notice_id(0),
-    };
+    let known = Known { seq: Seq(0), notice: notice_id(0) };
     assert_eq!(store.named(&[name(7)]).await.unwrap(), [Some(known)]);
 }
 
@@ -298,10 +267,7 @@ async fn statements_about_one_come_in_pages(house: House) {
     assert_eq!(page, [5, 6, 8].map(Seq));
     assert_eq!(store.about(Seq(0), Seq(8), 3).await.unwrap(), []);
     assert_eq!(store.about(Seq(0), Seq(u64::MAX), 3).await.unwrap(), []);
-    assert_eq!(
-        store.about(Seq(1), Seq(1), 3).await.unwrap(),
-        [7, 8].map(Seq)
-    );
+    assert_eq!(store.about(Seq(1), Seq(1), 3).await.unwrap(), [7, 8].map(Seq));
 }
 
 async fn entries_come_as_many_as_fit_but_at_least_one(house: House) {
@@ -329,18 +295,12 @@ async fn answers_come_in_the_order_asked(house: House) {
     append(&mut writer, vec![accepting(0), statement(1), accepting(2)]).await;
 
     let notices = store.notices(&[2, 1, 0, 9, 2].map(Seq)).await.unwrap();
-    let ids: Vec<_> = notices
-        .iter()
-        .map(|notice| notice.as_ref().map(|notice| notice.id))
-        .collect();
+    let ids: Vec<_> = notices.iter().map(|notice| notice.as_ref().map(|notice| notice.id)).collect();
     let id = |seq| Some(notice_id(seq));
     assert_eq!(ids, [id(2), None, id(0), None, id(2)]);
     let asked = [name(2), name(1), name(0)];
     let names = store.named(&asked).await.unwrap();
-    let seqs: Vec<_> = names
-        .iter()
-        .map(|known| known.map(|known| known.seq.0))
-        .collect();
+    let seqs: Vec<_> = names.iter().map(|known| known.map(|known| known.seq.0)).collect();
     assert_eq!(seqs, [Some(2), None, Some(0)]);
     assert_eq!(writer.named(&asked).await.unwrap(), names);
 }
@@ -368,10 +328,7 @@ async fn erased_parts_are_gone_and_the_envelope_stays(house: House) {
         writer.commit(&erasing).await.unwrap();
     }
     let after = store.notices(&[Seq(0), Seq(1)]).await.unwrap();
-    let stripped = before[0].clone().map(|notice| StoredNotice {
-        parts: None,
-        ..notice
-    });
+    let stripped = before[0].clone().map(|notice| StoredNotice { parts: None, ..notice });
     assert_eq!(after, [stripped, before[1].clone()]);
     let entries = store.entries(Seq(0)..Seq(1), 1).await.unwrap();
     assert_eq!(entries, [as_stored(0, &accepting(0))]);
@@ -399,11 +356,7 @@ async fn erasing_what_is_not_there_is_refused(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
     append(&mut writer, vec![statement(0), accepting(1)]).await;
-    for nothing in [
-        Erased::Parts(Seq(0)),
-        Erased::Parts(Seq(2)),
-        Erased::Opening(Seq(2)),
-    ] {
+    for nothing in [Erased::Parts(Seq(0)), Erased::Parts(Seq(2)), Erased::Opening(Seq(2))] {
         let mut erasing = batch(writer.head(), vec![statement(2)]);
         erasing.erased = vec![Erased::Opening(Seq(0)), nothing];
         assert!(is_refusal(writer.commit(&erasing).await), "{nothing:?}");
@@ -419,15 +372,9 @@ async fn a_note_never_runs_ahead_of_the_head_it_covers(house: House) {
     let mut ahead = batch(writer.head(), vec![statement(2)]);
     ahead.notes = vec![note(&ahead.head)];
     let mut between = batch(writer.head(), vec![statement(2)]);
-    between.notes = vec![note(&Head {
-        next: Seq(1),
-        ..between.head
-    })];
+    between.notes = vec![note(&Head { next: Seq(1), ..between.head })];
     let mut elsewhere = batch(writer.head(), vec![statement(2)]);
-    elsewhere.notes = vec![note(&Head {
-        log: 1,
-        ..*writer.head().unwrap()
-    })];
+    elsewhere.notes = vec![note(&Head { log: 1, ..*writer.head().unwrap() })];
     for bad in [ahead, between, elsewhere] {
         assert!(is_refusal(writer.commit(&bad).await));
     }
@@ -460,10 +407,7 @@ async fn the_newest_head_with_a_note_is_what_may_be_shown(house: House) {
     assert_eq!(last, Some(note(&second.head)));
 
     let mut again = late;
-    again.notes = vec![super::StoredNote {
-        note: "with another signature".into(),
-        ..note(&second.head)
-    }];
+    again.notes = vec![super::StoredNote { note: "with another signature".into(), ..note(&second.head) }];
     writer.commit(&again).await.unwrap();
     let last = store.last_note().await.unwrap();
     assert_eq!(last, Some(again.notes[0].clone()));
@@ -474,9 +418,7 @@ async fn the_newest_head_with_a_note_is_what_may_be_shown(house: House) {
 async fn a_new_log_begins_where_the_old_one_ended(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
-    let old = append(&mut writer, vec![statement(0), statement(1)])
-        .await
-        .head;
+    let old = append(&mut writer, vec![statement(0), statement(1)]).await.head;
     let mut opening = batch(Some(&old), vec![statement(2)]);
     opening.head.log = 1;
     opening.head.base = Seq(2);
@@ -484,10 +426,7 @@ async fn a_new_log_begins_where_the_old_one_ended(house: House) {
     writer.commit(&opening).await.unwrap();
     let mut back = batch(Some(&old), vec![statement(3)]);
     (back.first, back.head.next) = (Seq(3), Seq(4));
-    assert!(
-        is_refusal(writer.commit(&back).await),
-        "back to the old log"
-    );
+    assert!(is_refusal(writer.commit(&back).await), "back to the old log");
     let mut noting = batch(Some(&opening.head), Vec::new());
     noting.notes = vec![note(&opening.head)];
     writer.commit(&noting).await.unwrap();
@@ -548,8 +487,5 @@ async fn the_reserve_is_freed_once(house: House) {
     assert!(first.free_reserve().await);
     assert!(!first.free_reserve().await);
     drop(first);
-    assert!(
-        writer(&store).await.free_reserve().await,
-        "made again at the next start"
-    );
+    assert!(writer(&store).await.free_reserve().await, "made again at the next start");
 }

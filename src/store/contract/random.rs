@@ -50,11 +50,7 @@ impl Plan {
         batch.tiles = self.tiles.iter().map(|nth| tile(*nth)).collect();
         let erased = self.erased.iter().map(|(parts, draw)| {
             let seq = Seq(u64::from(*draw) % (first + 1));
-            if *parts {
-                Erased::Parts(seq)
-            } else {
-                Erased::Opening(seq)
-            }
+            if *parts { Erased::Parts(seq) } else { Erased::Opening(seq) }
         });
         batch.erased = erased.collect();
         let noted = self.noted.filter(|_| !heads.is_empty());
@@ -96,10 +92,7 @@ async fn everything(store: &Arc<dyn Store>, upto: u64) -> Vec<String> {
     let names: Vec<_> = (0..60).chain(1000..1000 + upto).map(name).collect();
     let tiles: Vec<_> = (0..40).map(|nth| tile(nth).0).collect();
     let mut said = vec![
-        format!(
-            "{:?}",
-            store.entries(Seq(0)..Seq(u64::MAX), usize::MAX).await
-        ),
+        format!("{:?}", store.entries(Seq(0)..Seq(u64::MAX), usize::MAX).await),
         format!("{:?}", store.entries(Seq(upto / 2)..Seq(upto), 700).await),
         format!("{:?}", store.notices(&seqs).await),
         format!("{:?}", store.named(&names).await),
@@ -144,10 +137,7 @@ async fn told_alike(plans: &[Plan]) {
             assert_eq!(writers[1].head(), heads.last());
         }
         let upto = heads.last().map_or(0, |head| head.next.0);
-        assert_eq!(
-            everything(&stores[0], upto).await,
-            everything(&stores[1], upto).await
-        );
+        assert_eq!(everything(&stores[0], upto).await, everything(&stores[1], upto).await);
     }
 }
 

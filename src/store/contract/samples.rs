@@ -18,15 +18,7 @@ pub(crate) fn batch(head: Option<&Head>, entries: Vec<NewEntry>) -> Batch {
         next: Seq(first.0 + entries.len() as u64),
         root,
     };
-    Batch {
-        first,
-        entries,
-        sets: Vec::new(),
-        tiles: Vec::new(),
-        erased: Vec::new(),
-        notes: Vec::new(),
-        head,
-    }
+    Batch { first, entries, sets: Vec::new(), tiles: Vec::new(), erased: Vec::new(), notes: Vec::new(), head }
 }
 
 /// A statement about nothing but itself.
@@ -69,19 +61,13 @@ pub(crate) fn accepting_bytes(seq: u64, name: Name, parts: usize) -> NewEntry {
 
 /// A statement about earlier ones.
 pub(crate) fn about(seq: u64, of: &[u64]) -> NewEntry {
-    NewEntry {
-        about: of.iter().map(|of| Seq(*of)).collect(),
-        ..statement(seq)
-    }
+    NewEntry { about: of.iter().map(|of| Seq(*of)).collect(), ..statement(seq) }
 }
 
 /// The name that `accepting` gives: three originators, each counting up.
 pub(crate) fn name(seq: u64) -> Name {
     let reference = format!("FR/2026/{seq:06}");
-    (
-        PartnerNumber(seq as u32 % 3),
-        reference.parse().expect("a reference"),
-    )
+    (PartnerNumber(seq as u32 % 3), reference.parse().expect("a reference"))
 }
 
 pub(crate) fn notice_id(seq: u64) -> NoticeId {
@@ -95,21 +81,12 @@ pub(crate) fn set(nth: u64) -> (SetId, Bytes) {
 
 /// A checkpoint of this head, as far as a store can tell.
 pub(crate) fn note(head: &Head) -> StoredNote {
-    StoredNote {
-        size: head.size(),
-        log: head.log,
-        note: format!("log {} holds {}", head.log, head.size()).into(),
-    }
+    StoredNote { size: head.size(), log: head.log, note: format!("log {} holds {}", head.log, head.size()).into() }
 }
 
 /// What a store must answer for an entry that it was given.
 pub(crate) fn as_stored(seq: u64, entry: &NewEntry) -> Stored {
-    Stored {
-        seq: Seq(seq),
-        leaf: entry.leaf,
-        opening: Some(entry.opening.clone()),
-        detail: entry.detail.clone(),
-    }
+    Stored { seq: Seq(seq), leaf: entry.leaf, opening: Some(entry.opening.clone()), detail: entry.detail.clone() }
 }
 
 /// Text that occurs nowhere else, so that one can look for it in a file.

@@ -28,10 +28,7 @@ use tokio::sync::watch;
 use self::lock::WriterLock;
 use self::reader::Readers;
 use self::writer::SqliteWriter;
-use super::{
-    Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer,
-    WriterError,
-};
+use super::{Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError};
 
 /// What an operator may choose.
 #[derive(Clone, Debug)]
@@ -46,11 +43,7 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self {
-            readers: reader::READERS,
-            reserve_bytes: reserve::RESERVE_BYTES,
-            pages_max: None,
-        }
+        Self { readers: reader::READERS, reserve_bytes: reserve::RESERVE_BYTES, pages_max: None }
     }
 }
 
@@ -152,29 +145,18 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// SQLite says that the file contradicts itself, or is none of its own.
 fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error::{
-        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
-    };
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     let code = error.sqlite_error_code();
-    matches!(
-        code,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    ) || matches!(
-        error,
-        FromSqlConversionFailure(..)
-            | IntegralValueOutOfRange(..)
-            | InvalidColumnType(..)
-            | Utf8Error(..)
-    )
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        )
 }
 
 impl From<rusqlite::Error> for ReadError {
     fn from(error: rusqlite::Error) -> Self {
-        if is_damage(&error) {
-            Self::Damaged(error.to_string())
-        } else {
-            Self::Unavailable(error.to_string())
-        }
+        if is_damage(&error) { Self::Damaged(error.to_string()) } else { Self::Unavailable(error.to_string()) }
     }
 }
 

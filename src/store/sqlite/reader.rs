@@ -35,10 +35,7 @@ impl Readers {
             thread::Builder::new().name(name).spawn(run)
         };
         let threads = connections.into_iter().enumerate().map(start);
-        Ok(Self {
-            threads: threads.collect::<io::Result<_>>()?,
-            queue: Some(queue),
-        })
+        Ok(Self { threads: threads.collect::<io::Result<_>>()?, queue: Some(queue) })
     }
 
     /// Answers from one snapshot: all of `read` sees the same commits.

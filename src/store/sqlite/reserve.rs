@@ -18,10 +18,7 @@ pub(super) struct Reserve {
 impl Reserve {
     /// The reserve beside a database; nothing is touched yet.
     pub(super) fn beside(path: &Path, bytes: u64) -> Self {
-        Self {
-            file: beside(path, ".reserve"),
-            bytes,
-        }
+        Self { file: beside(path, ".reserve"), bytes }
     }
 
     /// Makes it whole if there is room. Without one the node works all the same, until the disk is full.

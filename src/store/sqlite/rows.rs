@@ -27,16 +27,13 @@ pub(super) fn tile_key(id: TileId) -> (i64, i64) {
 /// The last head, checked against the last entry.
 pub(super) fn head(rows: &Connection) -> Result<Option<Head>, ReadError> {
     let head = last_head(rows)?;
-    let next: i64 = rows
-        .prepare_cached("SELECT coalesce(max(seq) + 1, 0) FROM entries")?
-        .query_row([], |row| row.get(0))?;
+    let next: i64 =
+        rows.prepare_cached("SELECT coalesce(max(seq) + 1, 0) FROM entries")?.query_row([], |row| row.get(0))?;
     let said = head.map_or(0, |head| integer(head.next.0));
     if next == said {
         Ok(head)
     } else {
-        Err(ReadError::Damaged(format!(
-            "the head says {said} statements and {next} are here"
-        )))
+        Err(ReadError::Damaged(format!("the head says {said} statements and {next} are here")))
     }
 }
 
@@ -50,11 +47,7 @@ pub(super) fn noted(rows: &Connection) -> Result<Option<Head>, ReadError> {
 }
 
 /// The entries of a range, as many as fit.
-pub(super) fn entries(
-    rows: &Connection,
-    range: Range<Seq>,
-    bytes_max: usize,
-) -> Result<Vec<Stored>, ReadError> {
+pub(super) fn entries(rows: &Connection, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
     let end = last_head(rows)?.map_or(Seq(0), |head| head.next.min(range.end));
     let mut found = rows.prepare_cached(
         "SELECT seq, leaf, statement, salt, detail FROM entries
@@ -82,8 +75,7 @@ pub(super) fn entries(
 
 /// The notice that a statement accepted.
 pub(super) fn notice(rows: &Connection, of: Seq) -> Result<Option<StoredNotice>, ReadError> {
-    let mut found =
-        rows.prepare_cached("SELECT id, envelope, parts FROM notices WHERE seq = ?1")?;
+    let mut found = rows.prepare_cached("SELECT id, envelope, parts FROM notices WHERE seq = ?1")?;
     let mut found = found.query([integer(of.0)])?;
     let Some(row) = found.next()? else {
         return Ok(None);
@@ -97,8 +89,7 @@ pub(super) fn notice(rows: &Connection, of: Seq) -> Result<Option<StoredNotice>,
 
 /// What a name was given to.
 pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
-    let mut found =
-        rows.prepare_cached("SELECT seq, id FROM names WHERE originator = ?1 AND reference = ?2")?;
+    let mut found = rows.prepare_cached("SELECT seq, id FROM names WHERE originator = ?1 AND reference = ?2")?;
     let mut found = found.query(params![name.0.0, name.1.as_str()])?;
     let Some(row) = found.next()? else {
         return Ok(None);
@@ -109,14 +100,9 @@ pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, Rea
 }
 
 /// Statements about one, a page of them.
-pub(super) fn about(
-    rows: &Connection,
-    of: Seq,
-    after: Seq,
-    page: usize,
-) -> Result<Vec<Seq>, ReadError> {
-    let mut found = rows
-        .prepare_cached("SELECT seq FROM about WHERE of = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+pub(super) fn about(rows: &Connection, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
+    let mut found =
+        rows.prepare_cached("SELECT seq FROM about WHERE of = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
     let page = integer(page as u64);
     let found = found.query_map([integer(of.0), integer(after.0), page], |row| seq(row, 0))?;
     Ok(found.collect::<Result<_, _>>()?)
@@ -132,31 +118,19 @@ pub(super) fn set(rows: &Connection, id: &SetId) -> Result<Bytes, ReadError> {
 /// A full tile.
 pub(super) fn tile(rows: &Connection, id: TileId) -> Result<Option<Bytes>, ReadError> {
     let mut found = rows.prepare_cached("SELECT bytes FROM tiles WHERE level = ?1 AND nth = ?2")?;
-    Ok(found
-        .query_row(tile_key(id), |row| bytes(row, 0))
-        .optional()?)
+    Ok(found.query_row(tile_key(id), |row| bytes(row, 0)).optional()?)
 }
 
 /// The newest note of the highest head that has one.
 pub(super) fn last_note(rows: &Connection) -> Result<Option<StoredNote>, ReadError> {
-    let mut found = rows.prepare_cached(
-        "SELECT log, size, note FROM notes ORDER BY log DESC, size DESC, nth DESC LIMIT 1",
-    )?;
-    let note = |row: &Row<'_>| {
-        Ok(StoredNote {
-            log: row.get(0)?,
-            size: number(row, 1)?,
-            note: bytes(row, 2)?,
-        })
-    };
+    let mut found =
+        rows.prepare_cached("SELECT log, size, note FROM notes ORDER BY log DESC, size DESC, nth DESC LIMIT 1")?;
+    let note = |row: &Row<'_>| Ok(StoredNote { log: row.get(0)?, size: number(row, 1)?, note: bytes(row, 2)? });
     Ok(found.query_row([], note).optional()?)
 }
 
 fn last_head(rows: &Connection) -> Result<Option<Head>, ReadError> {
-    one_head(
-        rows,
-        "SELECT log, size, base, root FROM heads ORDER BY log DESC, size DESC LIMIT 1",
-    )
+    one_head(rows, "SELECT log, size, base, root FROM heads ORDER BY log DESC, size DESC LIMIT 1")
 }
 
 fn one_head(rows: &Connection, sql: &str) -> Result<Option<Head>, ReadError> {
@@ -183,19 +157,11 @@ fn stored(row: &Row<'_>) -> Result<Stored, ReadError> {
     let statement: Option<Vec<u8>> = row.get(2)?;
     let salt: Option<Vec<u8>> = row.get(3)?;
     let opening = match (statement, salt.as_deref().map(Salt::from_slice)) {
-        (Some(statement), Some(Some(salt))) => Some(Opening {
-            statement: statement.into(),
-            salt,
-        }),
+        (Some(statement), Some(Some(salt))) => Some(Opening { statement: statement.into(), salt }),
         (None, None) => None,
         _ => return Err(damaged(seq.0, "has half an opening")),
     };
-    Ok(Stored {
-        seq,
-        leaf: leaf.ok_or_else(|| damaged(seq.0, "has no leaf"))?,
-        opening,
-        detail: bytes(row, 4)?,
-    })
+    Ok(Stored { seq, leaf: leaf.ok_or_else(|| damaged(seq.0, "has no leaf"))?, opening, detail: bytes(row, 4)? })
 }
 
 fn damaged(seq: u64, how: &str) -> ReadError {

@@ -103,16 +103,11 @@ pub(super) fn create(path: &Path) -> Result<(), WriterError> {
 pub(super) fn judge(connection: &Connection) -> Result<(), WriterError> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     if number("application_id")? != APPLICATION_ID {
-        return Err(WriterError::Damaged(
-            "the file is another program's database".into(),
-        ));
+        return Err(WriterError::Damaged("the file is another program's database".into()));
     }
     match number("user_version")? {
         FORMAT => Ok(()),
-        found if found > FORMAT => Err(WriterError::NewerFormat {
-            found,
-            known: FORMAT,
-        }),
+        found if found > FORMAT => Err(WriterError::NewerFormat { found, known: FORMAT }),
         found => Err(WriterError::Damaged(format!("there is no format {found}"))),
     }
 }
@@ -126,10 +121,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, WriterError> {
 }
 
 /// The writer's connection. It checkpoints when it decides to, so that no failure on the way goes unseen.
-pub(super) fn open_to_write(
-    path: &Path,
-    options: &SqliteOptions,
-) -> Result<Connection, WriterError> {
+pub(super) fn open_to_write(path: &Path, options: &SqliteOptions) -> Result<Connection, WriterError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     judge(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;

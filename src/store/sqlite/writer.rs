@@ -12,8 +12,8 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::super::check;
 use super::super::{
-    Batch, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, SetId,
-    StoredNote, Writer, WriterError,
+    Batch, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, SetId, StoredNote, Writer,
+    WriterError,
 };
 use super::lock::WriterLock;
 use super::reserve::Reserve;
@@ -85,11 +85,7 @@ impl SqliteWriter {
     /// the next batch. No room is no failure here, because everything is in the WAL.
     fn empty_wal(&mut self) -> rusqlite::Result<()> {
         self.connection.busy_timeout(Duration::ZERO)?;
-        let tried = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-                row.get::<_, bool>(0)
-            });
+        let tried = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
         self.connection.busy_timeout(schema::BUSY_WAIT)?;
         match tried {
             Ok(false) => self.erased = false,
@@ -112,9 +108,7 @@ impl SqliteWriter {
 
     /// One transaction; whatever goes wrong in it, nothing of it stays.
     fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         still_holds(&transaction, self.epoch)?;
         for note in &batch.notes {
             write_note(&transaction, note)?;
@@ -123,8 +117,7 @@ impl SqliteWriter {
             write_entry(&transaction, Seq(nth), entry)?;
         }
         for (SetId(id), members) in &batch.sets {
-            let mut row =
-                transaction.prepare_cached("INSERT OR IGNORE INTO sets VALUES (?1, ?2)")?;
+            let mut row = transaction.prepare_cached("INSERT OR IGNORE INTO sets VALUES (?1, ?2)")?;
             row.execute(params![id.0, &members[..]])?;
         }
         for (id, bytes) in &batch.tiles {
@@ -210,11 +203,8 @@ impl Drop for SqliteWriter {
 /// The first act of every writer. A transaction of a writer before it can no longer be committed.
 fn next_epoch(connection: &mut Connection) -> rusqlite::Result<i64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let epoch = transaction.query_row(
-        "UPDATE writer SET epoch = epoch + 1 RETURNING epoch",
-        [],
-        |row| row.get(0),
-    )?;
+    let epoch =
+        transaction.query_row("UPDATE writer SET epoch = epoch + 1 RETURNING epoch", [], |row| row.get(0))?;
     transaction.commit()?;
     Ok(epoch)
 }
@@ -223,29 +213,21 @@ fn next_epoch(connection: &mut Connection) -> rusqlite::Result<i64> {
 fn still_holds(transaction: &Transaction<'_>, epoch: i64) -> Result<(), Failure> {
     let mut row = transaction.prepare_cached("SELECT epoch FROM writer")?;
     let newest: i64 = row.query_row([], |row| row.get(0))?;
-    if newest == epoch {
-        Ok(())
-    } else {
-        Err(Failure::Refused(CommitError::Fenced))
-    }
+    if newest == epoch { Ok(()) } else { Err(Failure::Refused(CommitError::Fenced)) }
 }
 
 fn write_entry(transaction: &Transaction<'_>, seq: Seq, entry: &NewEntry) -> Result<(), Failure> {
     let number = rows::integer(seq.0);
     let opening = &entry.opening;
-    transaction
-        .prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![
-            number,
-            entry.leaf.0,
-            &opening.statement[..],
-            opening.salt.0,
-            &entry.detail[..]
-        ])?;
+    transaction.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+        number,
+        entry.leaf.0,
+        &opening.statement[..],
+        opening.salt.0,
+        &entry.detail[..]
+    ])?;
     for of in &entry.about {
-        transaction
-            .prepare_cached("INSERT INTO about VALUES (?1, ?2)")?
-            .execute([rows::integer(of.0), number])?;
+        transaction.prepare_cached("INSERT INTO about VALUES (?1, ?2)")?.execute([rows::integer(of.0), number])?;
     }
     match &entry.notice {
         Some(notice) => write_notice(transaction, number, notice),
@@ -253,20 +235,19 @@ fn write_entry(transaction: &Transaction<'_>, seq: Seq, entry: &NewEntry) -> Res
     }
 }
 
-fn write_notice(
-    transaction: &Transaction<'_>,
-    seq: i64,
-    notice: &NewNotice,
-) -> Result<(), Failure> {
+fn write_notice(transaction: &Transaction<'_>, seq: i64, notice: &NewNotice) -> Result<(), Failure> {
     let (originator, reference) = &notice.name;
     let id = notice.id.0.0;
     transaction
         .prepare_cached("INSERT INTO names VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![originator.0, reference.as_str(), seq, id])
         .map_err(|error| unless_there(error, || check::name_taken(&notice.name)))?;
-    transaction
-        .prepare_cached("INSERT INTO notices VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![seq, id, &notice.envelope[..], &notice.parts[..]])?;
+    transaction.prepare_cached("INSERT INTO notices VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        seq,
+        id,
+        &notice.envelope[..],
+        &notice.parts[..]
+    ])?;
     Ok(())
 }
 
@@ -286,14 +267,12 @@ fn write_note(transaction: &Transaction<'_>, note: &StoredNote) -> Result<(), Fa
 }
 
 fn write_head(transaction: &Transaction<'_>, head: &Head) -> Result<(), Failure> {
-    transaction
-        .prepare_cached("INSERT INTO heads VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            head.log,
-            rows::integer(head.size()),
-            rows::integer(head.base.0),
-            head.root.0
-        ])?;
+    transaction.prepare_cached("INSERT INTO heads VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        head.log,
+        rows::integer(head.size()),
+        rows::integer(head.base.0),
+        head.root.0
+    ])?;
     Ok(())
 }
 
@@ -301,9 +280,7 @@ fn write_head(transaction: &Transaction<'_>, head: &Head) -> Result<(), Failure>
 fn erase(transaction: &Transaction<'_>, erased: Erased) -> Result<(), Failure> {
     let sql = match erased {
         Erased::Parts(_) => "UPDATE notices SET parts = NULL WHERE seq = ?1",
-        Erased::Opening(_) => {
-            "UPDATE entries SET statement = NULL, salt = NULL, detail = x'' WHERE seq = ?1"
-        }
+        Erased::Opening(_) => "UPDATE entries SET statement = NULL, salt = NULL, detail = x'' WHERE seq = ?1",
     };
     let mut row = transaction.prepare_cached(sql)?;
     match row.execute([rows::integer(erased.seq().0)])? {
