@@ -56,6 +56,7 @@ impl Exchange {
             read_token(resume_token).ok_or_else(|| Refusal::field("resume_token", "not one that this node gave"))?
         };
         let published = self.sequencer.published();
+        *self.streams().entry(caller.partner.number).or_default() += 1;
         Ok(Collecting { exchange: self.clone(), caller, cursor, published, until_idle })
     }
 }
@@ -142,6 +143,14 @@ impl Collecting {
         let receipts = exchange.receipts(published, shown).await?;
         exchange.transmitted.mark(me, sent);
         Ok(Some(Frame { resume_token: token(self.cursor), deliveries, receipts }))
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        if let Some(streams) = self.exchange.streams().get_mut(&self.caller.partner.number) {
+            *streams -= 1;
+        }
     }
 }
 

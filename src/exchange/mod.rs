@@ -15,10 +15,11 @@ pub use evidence::{Evidence, NoticeName, Outcome};
 pub use log::{Consistency, Inclusion};
 pub use submit::{Submission, Taken};
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use liaison_protocol::directory::Partner;
-use liaison_protocol::id::{NodeId, Origin, PartnerId};
+use liaison_protocol::id::{NodeId, Origin, PartnerId, PartnerNumber};
 use liaison_protocol::proto::{self, PartnerStatus};
 use liaison_protocol::reason::{Reason, Refusal};
 
@@ -65,6 +66,8 @@ pub struct Exchange {
     transmitted: Arc<Transmitted>,
     clock: SharedClock,
     entropy: Mutex<Box<dyn Entropy>>,
+    /// Collect streams open now, by partner.
+    streams: Mutex<BTreeMap<PartnerNumber, u32>>,
 }
 
 /// A caller that the directory in force lists as an active partner. Only [`Exchange::admit`] makes one.
@@ -95,6 +98,7 @@ impl Exchange {
             transmitted: parts.transmitted,
             clock: parts.clock,
             entropy: Mutex::new(parts.entropy),
+            streams: Mutex::default(),
         }
     }
 
@@ -133,12 +137,20 @@ impl Exchange {
         self.sequencer.published().borrow().clone()
     }
 
-    /// Notices that wait for each partner of the directory.
-    pub fn waiting(&self) -> Vec<(PartnerId, u64)> {
+    /// For each partner of the directory: notices that wait, and Collect streams open now.
+    pub fn mailboxes(&self) -> Vec<(PartnerId, u64, u32)> {
         let directory = self.directories.in_force();
         let view = self.view();
-        let waiting = |partner: &Partner| view.mailbox(partner.number).map_or(0, crate::state::Mailbox::waiting);
-        directory.directory().partners().map(|partner| (partner.id.clone(), waiting(partner))).collect()
+        let streams = self.streams();
+        let mailbox = |partner: &Partner| {
+            let waiting = view.mailbox(partner.number).map_or(0, crate::state::Mailbox::waiting);
+            (partner.id.clone(), waiting, streams.get(&partner.number).copied().unwrap_or(0))
+        };
+        directory.directory().partners().map(mailbox).collect()
+    }
+
+    fn streams(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartnerNumber, u32>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn view(&self) -> RwLockReadGuard<'_, View> {

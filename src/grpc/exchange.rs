@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::generated::exchange_service_server::ExchangeService;
 use super::{caller, convert, status};
 use crate::exchange::{Caller, Exchange, Frame, ItemAnswer, Submission, Taken};
+use crate::shutdown::Shutdown;
 
 /// Notices of a stream that are verified, proposed and answered together.
 const CHUNK_MAX: usize = 16;
@@ -22,11 +23,13 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 pub(super) struct Service {
     exchange: Arc<Exchange>,
+    shutdown: Shutdown,
 }
 
 impl Service {
-    pub(super) fn new(exchange: Arc<Exchange>) -> Self {
-        Self { exchange }
+    /// Streams that would wait for ever end when `shutdown`'s stage stops.
+    pub(super) fn new(exchange: Arc<Exchange>, shutdown: Shutdown) -> Self {
+        Self { exchange, shutdown }
     }
 }
 
@@ -56,9 +59,12 @@ impl ExchangeService for Service {
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
         let caller = caller(&request)?;
         let exchange = self.exchange.clone();
+        let shutdown = self.shutdown.clone();
+        let stopped = Box::pin(async move { shutdown.stopping().await });
         // What has arrived together goes together; chunks are proposed in the order they came.
         let answers = request
             .into_inner()
+            .take_until(stopped)
             .ready_chunks(CHUNK_MAX)
             .map(move |chunk| answer_chunk(exchange.clone(), caller.clone(), chunk))
             .buffered(CHUNKS_UNDER_WAY);
@@ -75,9 +81,15 @@ impl ExchangeService for Service {
         let proto::CollectRequest { resume_token, until_idle } = request.into_inner();
         let collecting =
             self.exchange.collect(caller, &resume_token, until_idle).map_err(|refusal| status::of(&refusal))?;
-        let frames = stream::try_unfold(collecting, |mut collecting| async {
-            match collecting.next().await {
-                Ok(frame) => Ok(frame.map(|frame| (frame_to_proto(frame), collecting))),
+        let shutdown = self.shutdown.clone();
+        let frames = stream::try_unfold((collecting, shutdown), |(mut collecting, shutdown)| async move {
+            let frame = tokio::select! {
+                biased;
+                () = shutdown.stopping() => Err(stopping()),
+                frame = collecting.next() => frame,
+            };
+            match frame {
+                Ok(frame) => Ok(frame.map(|frame| (frame_to_proto(frame), (collecting, shutdown)))),
                 Err(refusal) => Err(status::of(&refusal)),
             }
         });
@@ -180,6 +192,10 @@ async fn answer_chunk(
         })
         .collect();
     Ok(proto::SubmitStreamResponse { results, receipts: Some(receipts) })
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Reason::ShuttingDown, "the node is stopping").retry_after_ms(1_000)
 }
 
 fn frame_to_proto(frame: Frame) -> proto::CollectResponse {

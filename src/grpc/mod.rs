@@ -27,6 +27,7 @@ use tonic::service::RoutesBuilder;
 
 use crate::exchange::{Caller, Exchange};
 use crate::peer::Peer;
+use crate::shutdown::Shutdown;
 
 /// A request, all parts together: a megabyte of content, its manifest and the frame around them.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -34,11 +35,11 @@ pub const REQUEST_BYTES_MAX: usize = 4 << 20;
 const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
 
 /// Everything served to partners: exchange, log, directory, health and reflection.
-pub fn partner_routes(exchange: Arc<Exchange>) -> RoutesBuilder {
+pub fn partner_routes(exchange: Arc<Exchange>, shutdown: &Shutdown) -> RoutesBuilder {
     let (health, healthy) = tonic_health::server::health_reporter();
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
-        ExchangeServiceServer::new(exchange::Service::new(exchange.clone()))
+        ExchangeServiceServer::new(exchange::Service::new(exchange.clone(), shutdown.clone()))
             .max_decoding_message_size(REQUEST_BYTES_MAX),
     );
     routes.add_service(LogServiceServer::new(log::Service::new(exchange.clone())));
@@ -62,12 +63,13 @@ pub fn operator_routes(operator: Arc<dyn Operator>) -> RoutesBuilder {
     routes
 }
 
-/// Judges every call before any service sees it, whatever the method.
+/// Judges every call before any service sees it, whatever the method. `peer_of` finds who is on the line.
 pub fn admission(
     exchange: Arc<Exchange>,
+    peer_of: fn(&tonic::Extensions) -> Option<Arc<Peer>>,
 ) -> impl Fn(Request<()>) -> Result<Request<()>, tonic::Status> + Clone + Send + Sync + 'static {
     move |mut request| {
-        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        let peer = peer_of(request.extensions());
         let peer = peer.ok_or_else(|| status::of(&Refusal::new(Reason::Defect, "a call without a peer")))?;
         let caller = exchange.admit(&peer).map_err(|refusal| {
             tracing::warn!(target: "audit", event = "call.refused", reason = refusal.reason.word(), identity = ?peer.identity());
