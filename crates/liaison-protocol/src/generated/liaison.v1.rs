@@ -77,6 +77,465 @@ impl Verdict {
         }
     }
 }
+/// What a notice says: the bytes of a CONTENT part of media type application/vnd.liaison.content.v1+protobuf.
+/// All texts are UTF-8, at most 64 KiB each, and empty where nothing is known. They are one line without blanks around it unless
+/// the field says that it may have several. A list holds at most 1,024 items and is empty where there are none. The whole is at
+/// most 1 MiB, as content in all is. Who shows a text to people still has to mind control and direction characters.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Content {
+    /// Absent: comes from no sanctions list.
+    #[prost(message, optional, tag = "10")]
+    pub listing: ::core::option::Option<Listing>,
+    /// Free text about the subject. May have several lines.
+    #[prost(string, tag = "11")]
+    pub comments: ::prost::alloc::string::String,
+    /// What the source said and this schema has no field for, in the order of the source. Never dropped.
+    #[prost(message, repeated, tag = "12")]
+    pub unknown_fields: ::prost::alloc::vec::Vec<UnknownField>,
+    /// Exactly one. Absent: a reader older than its writer; the part's bytes are still what was signed.
+    #[prost(oneof = "content::Body", tags = "1, 2, 3, 4")]
+    pub body: ::core::option::Option<content::Body>,
+}
+/// Nested message and enum types in `Content`.
+pub mod content {
+    /// Exactly one. Absent: a reader older than its writer; the part's bytes are still what was signed.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Body {
+        #[prost(message, tag = "1")]
+        Person(super::Person),
+        #[prost(message, tag = "2")]
+        Entity(super::Entity),
+        /// A travel or identity document by itself, lost or stolen.
+        #[prost(message, tag = "3")]
+        Document(super::IdentityDocument),
+        #[prost(message, tag = "4")]
+        Text(super::Text),
+    }
+}
+/// A natural person: wanted, missing, listed, warned about.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Person {
+    /// Absent: the name is not known.
+    #[prost(message, optional, tag = "1")]
+    pub name: ::core::option::Option<Name>,
+    /// "Haji", "Dr."; as the source has it.
+    #[prost(string, repeated, tag = "2")]
+    pub titles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Offices, ranks and functions.
+    #[prost(string, repeated, tag = "3")]
+    pub designations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "Gender", tag = "4")]
+    pub gender: i32,
+    #[prost(message, repeated, tag = "5")]
+    pub nationalities: ::prost::alloc::vec::Vec<Country>,
+    /// Alternatives: each may be the true one, and none corrects another.
+    #[prost(message, repeated, tag = "6")]
+    pub births: ::prost::alloc::vec::Vec<Birth>,
+    /// Alternatives, not in step with births.
+    #[prost(message, repeated, tag = "7")]
+    pub birth_places: ::prost::alloc::vec::Vec<Place>,
+    #[prost(message, repeated, tag = "8")]
+    pub aliases: ::prost::alloc::vec::Vec<Alias>,
+    #[prost(message, repeated, tag = "9")]
+    pub addresses: ::prost::alloc::vec::Vec<Place>,
+    #[prost(message, repeated, tag = "10")]
+    pub documents: ::prost::alloc::vec::Vec<IdentityDocument>,
+    /// What a warrant or a court says the person did.
+    #[prost(message, repeated, tag = "11")]
+    pub charges: ::prost::alloc::vec::Vec<Charge>,
+}
+/// An organisation, a company, a group, a ship as its owner.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Entity {
+    /// Absent: the name is not known.
+    #[prost(message, optional, tag = "1")]
+    pub name: ::core::option::Option<Name>,
+    #[prost(message, repeated, tag = "2")]
+    pub aliases: ::prost::alloc::vec::Vec<Alias>,
+    #[prost(message, repeated, tag = "3")]
+    pub addresses: ::prost::alloc::vec::Vec<Place>,
+    /// What the source calls the entity's functions.
+    #[prost(string, repeated, tag = "4")]
+    pub designations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A message between people, or the words of an answer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Text {
+    /// One line.
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+    /// May have several lines.
+    #[prost(string, tag = "2")]
+    pub body: ::prost::alloc::string::String,
+    /// BCP 47 language tag, e.g. "en", at most 35 bytes.
+    #[prost(string, tag = "3")]
+    pub language: ::prost::alloc::string::String,
+}
+/// A name in Latin letters, in parts, and as its bearer writes it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Name {
+    /// In the order of speech. An entity has one part.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<NamePart>,
+    /// In the original script; sometimes more than one name.
+    #[prost(string, tag = "2")]
+    pub original_script: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NamePart {
+    #[prost(enumeration = "NamePartType", tag = "1")]
+    pub r#type: i32,
+    /// Never empty.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
+/// Another name, with what belongs to that identity and not to the person.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Alias {
+    /// As the source has it, even where it holds several names.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The single names, where `name` holds several. Empty: `name` is one name.
+    #[prost(string, repeated, tag = "2")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "AliasQuality", tag = "3")]
+    pub quality: i32,
+    /// Absent: this identity has no date of birth of its own.
+    #[prost(message, optional, tag = "4")]
+    pub birth_date: ::core::option::Option<Date>,
+    #[prost(string, tag = "5")]
+    pub birth_city: ::prost::alloc::string::String,
+    /// Absent: this identity has no country of birth of its own.
+    #[prost(message, optional, tag = "6")]
+    pub birth_country: ::core::option::Option<Country>,
+    #[prost(string, tag = "7")]
+    pub note: ::prost::alloc::string::String,
+}
+/// When someone was born, as far as it is known.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Birth {
+    #[prost(enumeration = "BirthType", tag = "1")]
+    pub r#type: i32,
+    /// The day, or the year alone. Absent: not given as one date.
+    #[prost(message, optional, tag = "2")]
+    pub date: ::core::option::Option<Date>,
+    /// For BETWEEN: the first year it may have been. Absent: not given.
+    #[prost(message, optional, tag = "3")]
+    pub from: ::core::option::Option<Date>,
+    /// For BETWEEN: the last year it may have been. Absent: not given.
+    #[prost(message, optional, tag = "4")]
+    pub to: ::core::option::Option<Date>,
+    /// May say a month, an age, another calendar, or where the date comes from.
+    #[prost(string, tag = "5")]
+    pub note: ::prost::alloc::string::String,
+}
+/// A date of the Gregorian calendar beside the words that gave it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Date {
+    /// As the source has it, e.g. "2015-07-01-04:00", never empty.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// 1 to 9,999. 0: the text could not be read as a date.
+    #[prost(uint32, tag = "2")]
+    pub year: u32,
+    /// 1 to 12. 0: not known.
+    #[prost(uint32, tag = "3")]
+    pub month: u32,
+    /// 1 to 31. 0: not known.
+    #[prost(uint32, tag = "4")]
+    pub day: u32,
+}
+/// A country, or whatever the source put in its place.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Country {
+    /// As the source has it, never empty: "Iran (Islamic Republic of)", "Possibly Ethiopian", "In prison".
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// ISO 3166-1 alpha-2, where the text certainly means that country. Empty: not certain.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+}
+/// An address or a place of birth. At least one field is there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Place {
+    #[prost(string, tag = "1")]
+    pub street: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub city: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub state_or_province: ::prost::alloc::string::String,
+    /// Postal code, or what the source put there.
+    #[prost(string, tag = "4")]
+    pub postal_code: ::prost::alloc::string::String,
+    /// Absent: not known.
+    #[prost(message, optional, tag = "5")]
+    pub country: ::core::option::Option<Country>,
+    #[prost(string, tag = "6")]
+    pub note: ::prost::alloc::string::String,
+}
+/// A passport, an identity card, a national number.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IdentityDocument {
+    /// As the source names it: "Passport", "National Identification Number", in any language.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// What refines or contradicts the type.
+    #[prost(string, tag = "2")]
+    pub type_detail: ::prost::alloc::string::String,
+    /// The number, sometimes with words around it.
+    #[prost(string, tag = "3")]
+    pub number: ::prost::alloc::string::String,
+    /// Whose document it is. Absent: not known.
+    #[prost(message, optional, tag = "4")]
+    pub issuing_country: ::core::option::Option<Country>,
+    /// Where it was issued. Absent: not known.
+    #[prost(message, optional, tag = "5")]
+    pub country_of_issue: ::core::option::Option<Country>,
+    #[prost(string, tag = "6")]
+    pub city_of_issue: ::prost::alloc::string::String,
+    /// Absent: not known.
+    #[prost(message, optional, tag = "7")]
+    pub issued_on: ::core::option::Option<Date>,
+    /// Absent: not known, or only in the note in words.
+    #[prost(message, optional, tag = "8")]
+    pub expires_on: ::core::option::Option<Date>,
+    #[prost(string, tag = "9")]
+    pub note: ::prost::alloc::string::String,
+}
+/// One accusation or conviction.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Charge {
+    /// In the words of the warrant or judgment. May have several lines.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// A translation of the text into a working language. May have several lines.
+    #[prost(string, tag = "2")]
+    pub translation: ::prost::alloc::string::String,
+    /// Whose warrant or judgment it is. Absent: not known.
+    #[prost(message, optional, tag = "3")]
+    pub issuing_country: ::core::option::Option<Country>,
+}
+/// What a sanctions list says about its own record. When the list was made is not here: a record that did not change is equal in
+/// the next list.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Listing {
+    /// Which list, e.g. "UN Security Council Consolidated List".
+    #[prost(string, tag = "1")]
+    pub list: ::prost::alloc::string::String,
+    /// The record's key, tidied: "QDi.001". It names the same subject in every edition of the list.
+    #[prost(string, tag = "2")]
+    pub reference: ::prost::alloc::string::String,
+    /// The key as published. Empty: the same as `reference`.
+    #[prost(string, tag = "3")]
+    pub published_reference: ::prost::alloc::string::String,
+    /// The sanctions regime, e.g. "Al-Qaida", "DPRK"; "GB" is Guinea-Bissau.
+    #[prost(string, tag = "4")]
+    pub regime: ::prost::alloc::string::String,
+    /// What the list calls itself in the record, e.g. "UN List".
+    #[prost(string, repeated, tag = "5")]
+    pub list_types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The publisher's number of the record. It may change while the reference stays.
+    #[prost(string, tag = "6")]
+    pub record_number: ::prost::alloc::string::String,
+    /// The publisher's version of the record. It may stay while the record changes.
+    #[prost(string, tag = "7")]
+    pub record_version: ::prost::alloc::string::String,
+    /// Of the first listing, even after a delisting and a second listing. Absent: not given.
+    #[prost(message, optional, tag = "8")]
+    pub listed_on: ::core::option::Option<Date>,
+    /// Absent: not given.
+    #[prost(message, optional, tag = "9")]
+    pub delisted_on: ::core::option::Option<Date>,
+    /// Absent: not given.
+    #[prost(message, optional, tag = "10")]
+    pub submitted_on: ::core::option::Option<Date>,
+    /// States that proposed the listing.
+    #[prost(message, repeated, tag = "11")]
+    pub submitted_by: ::prost::alloc::vec::Vec<Country>,
+    /// Amendments, in the order of the source, which need not be ascending.
+    #[prost(message, repeated, tag = "12")]
+    pub updated_on: ::prost::alloc::vec::Vec<Date>,
+    /// When the listing was reviewed, in the order of the source.
+    #[prost(message, repeated, tag = "13")]
+    pub reviewed_on: ::prost::alloc::vec::Vec<Date>,
+    /// Whether the source says that there is an INTERPOL notice. Absent: it does not say.
+    #[prost(bool, optional, tag = "14")]
+    pub interpol_notice_exists: ::core::option::Option<bool>,
+    /// URL of the INTERPOL notice, or of the page that lists all of them.
+    #[prost(string, tag = "15")]
+    pub interpol_link: ::prost::alloc::string::String,
+    /// Sort keys of the publisher.
+    #[prost(string, tag = "16")]
+    pub sort_key: ::prost::alloc::string::String,
+    #[prost(string, tag = "17")]
+    pub sort_key_last_modified: ::prost::alloc::string::String,
+}
+/// A piece of the source that found no field.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnknownField {
+    /// Element names below the record, joined by "/", an attribute after "@": "INDIVIDUAL_ADDRESS/PHONE/@type". Never empty.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// May have several lines. Never empty.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
+/// Which part of a name this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NamePartType {
+    Unspecified = 0,
+    /// The whole name, not divided.
+    Whole = 1,
+    /// Parts that the source numbers, without saying which is the family name; a number may be missing between others.
+    First = 2,
+    Second = 3,
+    Third = 4,
+    Fourth = 5,
+    /// Parts that the source tells apart.
+    Family = 6,
+    Forename = 7,
+}
+impl NamePartType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NAME_PART_TYPE_UNSPECIFIED",
+            Self::Whole => "NAME_PART_TYPE_WHOLE",
+            Self::First => "NAME_PART_TYPE_FIRST",
+            Self::Second => "NAME_PART_TYPE_SECOND",
+            Self::Third => "NAME_PART_TYPE_THIRD",
+            Self::Fourth => "NAME_PART_TYPE_FOURTH",
+            Self::Family => "NAME_PART_TYPE_FAMILY",
+            Self::Forename => "NAME_PART_TYPE_FORENAME",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NAME_PART_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "NAME_PART_TYPE_WHOLE" => Some(Self::Whole),
+            "NAME_PART_TYPE_FIRST" => Some(Self::First),
+            "NAME_PART_TYPE_SECOND" => Some(Self::Second),
+            "NAME_PART_TYPE_THIRD" => Some(Self::Third),
+            "NAME_PART_TYPE_FOURTH" => Some(Self::Fourth),
+            "NAME_PART_TYPE_FAMILY" => Some(Self::Family),
+            "NAME_PART_TYPE_FORENAME" => Some(Self::Forename),
+            _ => None,
+        }
+    }
+}
+/// What the source says of an alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AliasQuality {
+    Unspecified = 0,
+    /// Identifies the person by itself.
+    Good = 1,
+    /// Helps only together with other particulars.
+    Low = 2,
+    /// "a.k.a.": in use.
+    AlsoKnownAs = 3,
+    /// "f.k.a.": no longer in use.
+    FormerlyKnownAs = 4,
+}
+impl AliasQuality {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ALIAS_QUALITY_UNSPECIFIED",
+            Self::Good => "ALIAS_QUALITY_GOOD",
+            Self::Low => "ALIAS_QUALITY_LOW",
+            Self::AlsoKnownAs => "ALIAS_QUALITY_ALSO_KNOWN_AS",
+            Self::FormerlyKnownAs => "ALIAS_QUALITY_FORMERLY_KNOWN_AS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ALIAS_QUALITY_UNSPECIFIED" => Some(Self::Unspecified),
+            "ALIAS_QUALITY_GOOD" => Some(Self::Good),
+            "ALIAS_QUALITY_LOW" => Some(Self::Low),
+            "ALIAS_QUALITY_ALSO_KNOWN_AS" => Some(Self::AlsoKnownAs),
+            "ALIAS_QUALITY_FORMERLY_KNOWN_AS" => Some(Self::FormerlyKnownAs),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Gender {
+    /// The source says nothing.
+    Unspecified = 0,
+    Male = 1,
+    Female = 2,
+    /// The source says that it does not know.
+    Unknown = 3,
+}
+impl Gender {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GENDER_UNSPECIFIED",
+            Self::Male => "GENDER_MALE",
+            Self::Female => "GENDER_FEMALE",
+            Self::Unknown => "GENDER_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GENDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "GENDER_MALE" => Some(Self::Male),
+            "GENDER_FEMALE" => Some(Self::Female),
+            "GENDER_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BirthType {
+    /// The source gives a date and does not say how exact it is.
+    Unspecified = 0,
+    /// Exact to what the date holds: a year alone is exact to the year.
+    Exact = 1,
+    Approximately = 2,
+    Between = 3,
+}
+impl BirthType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BIRTH_TYPE_UNSPECIFIED",
+            Self::Exact => "BIRTH_TYPE_EXACT",
+            Self::Approximately => "BIRTH_TYPE_APPROXIMATELY",
+            Self::Between => "BIRTH_TYPE_BETWEEN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BIRTH_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "BIRTH_TYPE_EXACT" => Some(Self::Exact),
+            "BIRTH_TYPE_APPROXIMATELY" => Some(Self::Approximately),
+            "BIRTH_TYPE_BETWEEN" => Some(Self::Between),
+            _ => None,
+        }
+    }
+}
 /// What the originator signs, under payload type application/vnd.liaison.manifest.v1+protobuf. At most 64 KiB.
 /// Its name on every route, the NoticeId, is the SHA-256 of the envelope's pre-authentication encoding.
 #[derive(Clone, PartialEq, ::prost::Message)]
