@@ -2,6 +2,7 @@
 //! `docs/ARCHITECTURE.md` opens with the path of a notice through these rooms.
 
 pub mod clock;
+pub mod import;
 pub mod policy;
 pub mod sequencer;
 pub mod state;
