@@ -1,9 +1,17 @@
 //! The node and the command of Liaison, a gateway that moves signed notices between agencies and proves what became of each.
 //! `docs/ARCHITECTURE.md` opens with the path of a notice through these rooms.
 
+pub mod app;
+pub mod authority;
 pub mod clock;
+pub mod config;
+pub mod exchange;
+pub mod grpc;
 pub mod import;
+pub mod peer;
 pub mod policy;
 pub mod sequencer;
+pub mod shutdown;
 pub mod state;
 pub mod store;
+pub mod tls;

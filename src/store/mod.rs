@@ -4,11 +4,22 @@
 //! The contract, which `contract.rs` tests on every implementation:
 //!
 //! - A batch is there whole or not at all. After `Ok` it survives whatever this store promises to survive.
-//! - `Batch::first` continues the head; anything else is refused and changes nothing.
+//! - `Batch::first` continues the head; anything else is refused and changes nothing. So is a name or a tile that is there
+//!   already, a note of a head that was never committed, an opening that does not open its leaf. A refusal is
+//!   [`CommitError::Fatal`], because the caller has a bug, but the store itself goes on.
 //! - There is one writer at a time. A second is refused with [`WriterError::Held`].
 //! - Nothing already written changes. Only what [`Erased`] names is ever removed, and never its leaf.
 //! - Readers see a commit once it has returned, and never part of one.
-//! - A failed synchronisation is [`CommitError::Fatal`] and is never tried again.
+//! - An opening that does not open its leaf, and a place that is empty below the head, is [`ReadError::Damaged`] by its number.
+//! - A failed synchronisation is [`CommitError::Fatal`] and is never tried again: this handle gives out no writer any more.
+
+pub mod faulty;
+pub mod memory;
+pub mod sqlite;
+
+mod check;
+#[cfg(test)]
+mod contract;
 
 use std::ops::Range;
 
@@ -30,6 +41,13 @@ pub struct Head {
     pub next: Seq,
     /// RFC 6962 root over the leaves from `base` to before `next`.
     pub root: Hash,
+}
+
+impl Head {
+    /// The number of leaves of its log: what a checkpoint of this head says.
+    pub fn size(&self) -> u64 {
+        self.next.0.saturating_sub(self.base.0)
+    }
 }
 
 /// A notice's name at its home: the originator's reference.
@@ -126,6 +144,15 @@ pub struct Stored {
     pub opening: Option<Opening>,
     /// Empty for none, or erased with the opening.
     pub detail: Bytes,
+}
+
+impl Stored {
+    /// What it counts towards a `bytes_max`: everything it holds.
+    pub fn bytes(&self) -> usize {
+        let opening = self.opening.as_ref();
+        let opening = opening.map_or(0, |opening| opening.statement.len() + opening.salt.0.len());
+        self.leaf.0.len() + opening + self.detail.len()
+    }
 }
 
 /// A notice as it lies in the store.

@@ -1891,6 +1891,15 @@ pub mod acknowledge_result {
         Refused(::prost::alloc::string::String),
     }
 }
+/// A notice by its originator's own name for it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoticeName {
+    /// Partner identifier. Empty: the caller.
+    #[prost(string, tag = "1")]
+    pub originator: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reference: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetNoticeRequest {
     #[prost(oneof = "get_notice_request::Name", tags = "1, 2")]
@@ -1900,12 +1909,11 @@ pub struct GetNoticeRequest {
 pub mod get_notice_request {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Name {
-        /// 32 bytes.
-        #[prost(bytes, tag = "1")]
-        NoticeId(::prost::bytes::Bytes),
-        /// The caller's own reference.
-        #[prost(string, tag = "2")]
-        Reference(::prost::alloc::string::String),
+        #[prost(message, tag = "1")]
+        Notice(super::NoticeName),
+        /// The leaf under which the log accepted it.
+        #[prost(uint64, tag = "2")]
+        LeafIndex(u64),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1935,12 +1943,11 @@ pub struct ListEvidenceRequest {
 pub mod list_evidence_request {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Name {
-        /// 32 bytes.
-        #[prost(bytes, tag = "1")]
-        NoticeId(::prost::bytes::Bytes),
-        /// The caller's own reference.
-        #[prost(string, tag = "2")]
-        Reference(::prost::alloc::string::String),
+        #[prost(message, tag = "1")]
+        Notice(super::NoticeName),
+        /// The leaf under which the log accepted it.
+        #[prost(uint64, tag = "2")]
+        LeafIndex(u64),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

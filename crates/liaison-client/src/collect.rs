@@ -1,0 +1,116 @@
+//! Collecting: notices from the caller's own mailbox, each with its receipt, and what the log says of them.
+
+use bytes::Bytes;
+use liaison_protocol::envelope::Envelope;
+use liaison_protocol::envelope::MANIFEST_TYPE;
+use liaison_protocol::id::{LeafIndex, NoticeId, PartnerId, Reference};
+use liaison_protocol::manifest::{Manifest, SignedManifest};
+use liaison_protocol::proto;
+use liaison_protocol::receipt::Receipt;
+use tonic::Streaming;
+
+use crate::{Client, ClientError};
+
+/// A notice from the mailbox. Its signature and receipt are what the caller checks; its name has been computed from its bytes.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// Its name on every route.
+    pub id: NoticeId,
+    /// What it says of itself; believed once its receipt verifies.
+    pub manifest: Manifest,
+    /// The envelope, exactly as its originator sent it.
+    pub envelope: Bytes,
+    /// Empty when the content has been erased.
+    pub parts: Vec<proto::Part>,
+    /// The receipt of its acceptance.
+    pub receipt: Receipt,
+}
+
+impl Delivered {
+    fn read(envelope: Bytes, parts: Vec<proto::Part>, receipt: Option<Receipt>) -> Result<Self, ClientError> {
+        Ok(Self {
+            id: NoticeId(Envelope::parse(envelope.clone())?.digest(MANIFEST_TYPE)),
+            manifest: SignedManifest::parse(envelope.clone())?.unproven()?,
+            envelope,
+            parts,
+            receipt: receipt.ok_or_else(|| ClientError::Unproven("a notice without a receipt".into()))?,
+        })
+    }
+
+    /// The leaf that accepted it.
+    pub fn leaf(&self) -> LeafIndex {
+        self.receipt.leaf
+    }
+}
+
+/// A mailbox being collected.
+pub struct Collecting {
+    client: Client,
+    frames: Streaming<proto::CollectResponse>,
+    resume_token: Bytes,
+}
+
+impl Client {
+    /// Begins to collect, from the start or from a token.
+    pub async fn collect(&self, resume_token: Bytes, until_idle: bool) -> Result<Collecting, ClientError> {
+        let request = proto::CollectRequest { resume_token: resume_token.clone(), until_idle };
+        let frames = self.exchange().collect(request).await.map_err(|status| self.refused(&status))?;
+        Ok(Collecting { client: self.clone(), frames: frames.into_inner(), resume_token })
+    }
+
+    /// One notice that the caller sent or was sent.
+    pub async fn notice(&self, name: proto::get_notice_request::Name) -> Result<Delivered, ClientError> {
+        let request = proto::GetNoticeRequest { name: Some(name) };
+        let answer =
+            self.exchange().get_notice(request).await.map_err(|status| self.refused(&status))?.into_inner();
+        let receipt = answer.receipts.as_ref().and_then(|receipts| Receipt::cut(receipts, 0));
+        Delivered::read(answer.envelope, answer.parts, receipt)
+    }
+
+    /// What has become of one notice: all pages of its evidence.
+    pub async fn evidence(
+        &self,
+        name: proto::list_evidence_request::Name,
+    ) -> Result<(proto::ListEvidenceResponse, Vec<Receipt>), ClientError> {
+        let mut request = proto::ListEvidenceRequest { name: Some(name), ..Default::default() };
+        let mut all = Vec::new();
+        loop {
+            let answer = self.exchange().list_evidence(request.clone()).await;
+            let answer = answer.map_err(|status| self.refused(&status))?.into_inner();
+            if let Some(receipts) = &answer.receipts {
+                all.extend((0..receipts.receipts.len()).filter_map(|nth| Receipt::cut(receipts, nth)));
+            }
+            if answer.next_page_token.is_empty() {
+                return Ok((answer, all));
+            }
+            request.page_token = answer.next_page_token;
+        }
+    }
+}
+
+impl Collecting {
+    /// The next notices; empty for a heartbeat. None: nothing more waits, and that was all that was asked for.
+    pub async fn next(&mut self) -> Result<Option<Vec<Delivered>>, ClientError> {
+        let frame = self.frames.message().await.map_err(|status| self.client.refused(&status))?;
+        let Some(frame) = frame else { return Ok(None) };
+        self.resume_token = frame.resume_token;
+        let receipts = frame.receipts.unwrap_or_default();
+        let read = |(nth, delivery): (usize, proto::Delivery)| {
+            Delivered::read(delivery.envelope, delivery.parts, Receipt::cut(&receipts, nth))
+        };
+        frame.deliveries.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Where to continue after what has been read.
+    pub fn resume_token(&self) -> &Bytes {
+        &self.resume_token
+    }
+}
+
+/// A notice by its originator's reference; None for the caller's own.
+pub fn by_reference(originator: Option<&PartnerId>, reference: &Reference) -> proto::NoticeName {
+    proto::NoticeName {
+        originator: originator.map(ToString::to_string).unwrap_or_default(),
+        reference: reference.to_string(),
+    }
+}

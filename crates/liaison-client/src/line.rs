@@ -1,0 +1,126 @@
+//! The line to a node: one mutual-TLS channel, on which every call and stream runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+
+use crate::ClientError;
+use crate::generated::directory_service_client::DirectoryServiceClient;
+use crate::generated::exchange_service_client::ExchangeServiceClient;
+use crate::generated::log_service_client::LogServiceClient;
+use crate::generated::operator_service_client::OperatorServiceClient;
+
+/// A node that does not answer a connection attempt by then is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A silent line is probed this often, so that a dead one is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// An answer with a page of notices, their parts and receipts.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Room for a stream of notices before the node must say that it goes on.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// Room for all streams of a line together.
+const LINE_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Where a node is and who calls it. Everything in PEM.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// `host:port`.
+    pub address: String,
+    /// A name that the node's certificate carries; None for the address's host.
+    pub server_name: Option<String>,
+    /// The authority that issued the node's certificate.
+    pub authority_pem: String,
+    /// The caller's certificate chain.
+    pub certificate_pem: String,
+    /// Its key.
+    pub key_pem: String,
+}
+
+/// A client on one line. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: Arc<str>,
+    channel: Channel,
+}
+
+impl Client {
+    /// Connects, and says at once if the node is not there or does not let the caller in.
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self, ClientError> {
+        let unreachable = |error: tonic::transport::Error| {
+            let mut message = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                message += &format!(": {cause}");
+                source = cause.source();
+            }
+            ClientError::Unreachable { node: endpoint.address.clone(), message }
+        };
+        let host = endpoint.address.rsplit_once(':').map_or(endpoint.address.as_str(), |(host, _)| host);
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(&endpoint.authority_pem))
+            .identity(Identity::from_pem(&endpoint.certificate_pem, &endpoint.key_pem))
+            .domain_name(endpoint.server_name.as_deref().unwrap_or(host));
+        let channel = Channel::from_shared(format!("https://{}", endpoint.address))
+            .map_err(|_| ClientError::Local(format!("{} is not host:port", endpoint.address)))?
+            .tls_config(tls)
+            .map_err(unreachable)?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(LINE_WINDOW_BYTES)
+            .connect()
+            .await
+            .map_err(unreachable)?;
+        Ok(Self { address: endpoint.address.as_str().into(), channel })
+    }
+
+    /// Where the node is.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn exchange(&self) -> ExchangeServiceClient<Channel> {
+        ExchangeServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn directory(&self) -> DirectoryServiceClient<Channel> {
+        DirectoryServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn log(&self) -> LogServiceClient<Channel> {
+        LogServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn refused(&self, status: &tonic::Status) -> ClientError {
+        ClientError::from_status(&self.address, status)
+    }
+}
+
+/// The operator's line to its own node, through a socket in the file system.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    path: String,
+    client: OperatorServiceClient<Channel>,
+}
+
+impl Operator {
+    /// Connects to a node's operator socket with a connector that opens it.
+    pub fn over(path: &str, channel: Channel) -> Self {
+        Self { path: path.into(), client: OperatorServiceClient::new(channel) }
+    }
+
+    /// How the node is.
+    pub async fn status(&self) -> Result<liaison_protocol::proto::GetStatusResponse, ClientError> {
+        let answer = self.client.clone().get_status(liaison_protocol::proto::GetStatusRequest {}).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| ClientError::from_status(&self.path, &status))
+    }
+
+    /// Asks it to read its files again; one line for each.
+    pub async fn reload(&self) -> Result<Vec<String>, ClientError> {
+        let answer = self.client.clone().reload(liaison_protocol::proto::ReloadRequest {}).await;
+        let answer = answer.map_err(|status| ClientError::from_status(&self.path, &status))?;
+        Ok(answer.into_inner().outcomes)
+    }
+}

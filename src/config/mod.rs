@@ -1,0 +1,176 @@
+//! The node's one configuration file: read once, checked whole, every problem reported at once with its key.
+
+pub mod folder;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use liaison_protocol::id::NodeId;
+use serde::Deserialize;
+
+/// What is wrong with a configuration file, one line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", path.display(), problems.join("; "))]
+pub struct BadConfig {
+    /// Which file.
+    pub path: PathBuf,
+    /// Each names its key.
+    pub problems: Vec<String>,
+}
+
+/// A checked configuration. Relative paths have been joined to the file's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// This node, as in the directory.
+    pub node: NodeId,
+    /// The folder for the store and the checkpoint file.
+    pub data: PathBuf,
+    /// Where partners connect.
+    pub partners: SocketAddr,
+    /// The operator's socket.
+    pub operator: PathBuf,
+    /// The node's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM, readable by the node's user alone.
+    pub key: PathBuf,
+    /// The log's Ed25519 key, PKCS #8 PEM, readable by the node's user alone.
+    pub log_key: PathBuf,
+    /// The folder with sealed directories.
+    pub directory: PathBuf,
+    /// The trust file that the first of them is checked against.
+    pub trust: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    node: RawNode,
+    listen: RawListen,
+    tls: RawTls,
+    log: RawLog,
+    directory: RawDirectory,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNode {
+    id: String,
+    data: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawListen {
+    partners: String,
+    operator: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLog {
+    key: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDirectory {
+    folder: PathBuf,
+    trust: PathBuf,
+}
+
+impl Settings {
+    /// Reads and checks a file. Unknown keys are refused; files it names must be there.
+    pub fn read(path: &Path) -> Result<Self, BadConfig> {
+        let bad = |problems: Vec<String>| BadConfig { path: path.into(), problems };
+        let source = config::File::from(path).format(config::FileFormat::Toml);
+        let raw: Raw = config::Config::builder()
+            .add_source(source)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .map_err(|error| bad(vec![error.to_string()]))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut problems = Vec::new();
+        let node = raw.node.id.parse().map_err(|error| problems.push(format!("node.id: {error}"))).ok();
+        let listen = raw.listen.partners.parse();
+        let partners = listen
+            .map_err(|_| problems.push("listen.partners: expected an address and port, e.g. 127.0.0.1:7443".into()))
+            .ok();
+        let data = folder.join(&raw.node.data);
+        let settings = Self {
+            node: node.clone().unwrap_or_else(|| "invalid".parse().expect("a node id")),
+            partners: partners.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            operator: raw.listen.operator.map_or_else(|| data.join("operator.sock"), |path| folder.join(path)),
+            certificate: folder.join(raw.tls.certificate),
+            key: folder.join(raw.tls.key),
+            log_key: folder.join(raw.log.key),
+            directory: folder.join(raw.directory.folder),
+            trust: folder.join(raw.directory.trust),
+            data,
+        };
+        let files = [
+            ("tls.certificate", &settings.certificate),
+            ("tls.key", &settings.key),
+            ("log.key", &settings.log_key),
+            ("directory.trust", &settings.trust),
+            ("directory.folder", &settings.directory),
+        ];
+        for (key, file) in files {
+            if !file.exists() {
+                problems.push(format!("{key}: {} is not there", file.display()));
+            }
+        }
+        if problems.is_empty() { Ok(settings) } else { Err(bad(problems)) }
+    }
+}
+
+/// Writes a configuration that [`Settings::read`] takes, with what each key means.
+pub fn sample(node: &NodeId, partners: &str) -> String {
+    format!(
+        "# Liaison node. Relative paths start at this file's folder. Unknown keys are refused.\n\
+         \n\
+         [node]\n\
+         id = \"{node}\"                            # as in the directory\n\
+         data = \"data\"                            # store and checkpoint file\n\
+         \n\
+         [listen]\n\
+         partners = \"{partners}\"                  # mutual TLS 1.3, gRPC\n\
+         \n\
+         [tls]\n\
+         certificate = \"pki/{node}.pem\"\n\
+         key = \"pki/{node}.key\"                   # must be readable by this node's user alone\n\
+         \n\
+         [log]\n\
+         key = \"keys/log.key\"                     # signs checkpoints and nothing else\n\
+         \n\
+         [directory]\n\
+         folder = \"directory\"                     # a new sealed directory here is adopted within a second\n\
+         trust = \"network.trust\"                  # what the first one is checked against\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_of_a_file_is_reported_at_once_with_its_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("node.toml");
+        let text = sample(&"hub-1".parse().expect("a node id"), "127.0.0.1:7443");
+        std::fs::write(&path, text.replace("hub-1\"  ", "Hub 1\"  ").replace("7443", "x")).expect("writable");
+        let problems = Settings::read(&path).expect_err("many problems").problems.join("\n");
+        for key in ["node.id", "listen.partners", "tls.key", "log.key", "directory.folder"] {
+            assert!(problems.contains(key), "{key} in {problems}");
+        }
+        std::fs::write(&path, text + "surprise = 1\n").expect("writable");
+        let problem = Settings::read(&path).expect_err("an unknown key").to_string();
+        assert!(problem.contains("surprise"), "{problem}");
+    }
+}

@@ -1,0 +1,181 @@
+//! What a party may read back of a notice: itself, and what has become of it.
+
+use liaison_protocol::id::{LeafIndex, PartnerId, PartnerNumber, Reference, Seq};
+use liaison_protocol::manifest::SignedManifest;
+use liaison_protocol::proto::{self, DecisionState, DeliveryState};
+use liaison_protocol::reason::{Reason, Refusal};
+use prost::Message as _;
+
+use super::history::{Found, Told};
+use super::{Caller, Exchange, unreadable};
+use crate::sequencer::StoredParts;
+use crate::state::{Decided, Delivery, Standing};
+
+/// How a caller names a notice.
+#[derive(Clone, Debug)]
+pub enum NoticeName {
+    /// By its originator's reference; None for the caller's own.
+    Reference(Option<PartnerId>, Reference),
+    /// By the leaf that accepted it.
+    Leaf(LeafIndex),
+}
+
+/// Where one recipient stands.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Who.
+    pub recipient: PartnerId,
+    /// On both axes.
+    pub standing: Standing,
+    /// Why it refused.
+    pub reason: String,
+}
+
+/// What has become of a notice, as one party may see it.
+#[derive(Debug)]
+pub struct Evidence {
+    /// Recipients that the caller may see.
+    pub outcomes: Vec<Outcome>,
+    /// Recipients through groups who have not answered yet.
+    pub waiting_in_groups: u32,
+    /// Statements about it, oldest first.
+    pub receipts: proto::Receipts,
+    /// Continue after this statement. None: no more.
+    pub next: Option<Seq>,
+}
+
+impl Exchange {
+    /// A notice and its acceptance, for its originator and its recipients.
+    pub async fn notice(
+        &self,
+        caller: &Caller,
+        name: NoticeName,
+    ) -> Result<(proto::Delivery, proto::Receipts), Refusal> {
+        let found = self.find(caller, name).await?;
+        let delivery = self.delivery(found.seq).await?;
+        let receipts = self.receipts(&self.published(), vec![found.shown_to(caller.partner.number)]).await?;
+        Ok((delivery, receipts))
+    }
+
+    async fn delivery(&self, seq: Seq) -> Result<proto::Delivery, Refusal> {
+        let damaged = || Refusal::new(Reason::StoredDamage, "stored bytes cannot be read");
+        let notice = self.store.notices(&[seq]).await.map_err(unreadable)?.pop().flatten().ok_or_else(damaged)?;
+        let parts = match notice.parts {
+            Some(parts) => StoredParts::decode(parts).map_err(|_| damaged())?.parts,
+            None => Vec::new(),
+        };
+        Ok(proto::Delivery { envelope: notice.envelope, parts })
+    }
+
+    /// One page of what was stated about a notice, and where its recipients stand now.
+    pub async fn evidence(
+        &self,
+        caller: &Caller,
+        name: NoticeName,
+        after: Option<Seq>,
+        page: usize,
+    ) -> Result<Evidence, Refusal> {
+        let me = caller.partner.number;
+        let found = self.find(caller, name).await?;
+        let published = self.published();
+        let leaf = published.leaf(found.seq);
+        let originator = found.accepted.originator == me;
+        let may_see = |recipient: PartnerNumber| originator || recipient == me;
+        let all = self.told(found.seq, Seq(0), usize::MAX).await?;
+        let from = after.unwrap_or(Seq(0));
+        let mut shown: Vec<_> =
+            all.iter().filter(|told| told.seq > from).filter_map(|told| told.shown(leaf, may_see)).collect();
+        if after.is_none() {
+            shown.insert(0, found.shown_to(me));
+        }
+        shown.retain(|shown| shown.seq < published.next);
+        let next = (shown.len() > page).then(|| shown[page - 1].seq);
+        shown.truncate(page);
+        let named = if originator { self.named(&found).await? } else { vec![me] };
+        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &all, &named, leaf, originator);
+        let receipts = self.receipts(&published, shown).await?;
+        Ok(Evidence { outcomes, waiting_in_groups, receipts, next })
+    }
+
+    /// Recipients that the originator named one by one; those it reached through groups it learns of when they answer.
+    async fn named(&self, found: &Found) -> Result<Vec<PartnerNumber>, Refusal> {
+        let delivery = self.delivery(found.seq).await?;
+        let manifest = SignedManifest::parse(delivery.envelope)?.unproven()?;
+        let directory = self.directories.in_force();
+        let named = manifest.audience.partners.iter().filter_map(|id| directory.directory().partner(id));
+        Ok(named.map(|partner| partner.number).collect())
+    }
+
+    fn outcomes(
+        &self,
+        caller: &Caller,
+        found: &Found,
+        told: &[Told],
+        named: &[PartnerNumber],
+        leaf: LeafIndex,
+        originator: bool,
+    ) -> (Vec<Outcome>, u32) {
+        let (mut outcomes, mut silent) = (Vec::new(), 0);
+        let words: Vec<_> = told.iter().flat_map(|told| told.words(leaf)).filter(|word| word.effective).collect();
+        for number in found.recipients.members().iter().map(PartnerNumber) {
+            if !originator && number != caller.partner.number {
+                continue;
+            }
+            let mut standing = Standing::CONSIGNED;
+            let mut reason = String::new();
+            for word in words.iter().filter(|word| word.recipient == number) {
+                if let Some(after) = standing.after(word.happening) {
+                    standing = after;
+                    reason.clone_from(&word.reason);
+                }
+            }
+            if standing == Standing::CONSIGNED && !named.contains(&number) {
+                silent += 1;
+                continue;
+            }
+            if let Some(partner) = caller.directory.directory().numbered(number) {
+                outcomes.push(Outcome { recipient: partner.id.clone(), standing, reason });
+            }
+        }
+        (outcomes, silent)
+    }
+
+    /// Whatever is not the caller's is as if it were not there.
+    async fn find(&self, caller: &Caller, name: NoticeName) -> Result<Found, Refusal> {
+        let not_found = || Refusal::new(Reason::NotFound, "no such notice, or it is not yours to see");
+        let seq = match name {
+            NoticeName::Leaf(leaf) => self.view().seq(leaf),
+            NoticeName::Reference(originator, reference) => {
+                let number = match originator {
+                    None => Some(caller.partner.number),
+                    Some(id) => caller.directory.directory().partner(&id).map(|partner| partner.number),
+                };
+                let name = (number.ok_or_else(not_found)?, reference);
+                self.store.named(&[name]).await.map_err(unreadable)?.pop().flatten().map(|known| known.seq)
+            }
+        };
+        let found = self.found(seq.ok_or_else(not_found)?).await?;
+        found.filter(|found| found.concerns(caller.partner.number)).ok_or_else(not_found)
+    }
+}
+
+impl From<Delivery> for DeliveryState {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Waiting => Self::Waiting,
+            Delivery::HandedOver => Self::HandedOver,
+            Delivery::Undelivered => Self::Undelivered,
+        }
+    }
+}
+
+impl From<Decided> for DecisionState {
+    fn from(decided: Decided) -> Self {
+        match decided {
+            Decided::Open => Self::Open,
+            Decided::Accepted => Self::Accepted,
+            Decided::Refused => Self::Refused,
+            Decided::Unanswered => Self::Unanswered,
+        }
+    }
+}

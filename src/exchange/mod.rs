@@ -1,0 +1,201 @@
+//! The spine: what a partner can ask of a node, step by step, with no word of the wire that carries it or of the store that keeps it.
+
+mod acknowledge;
+mod collect;
+mod directories;
+mod evidence;
+mod history;
+mod log;
+mod submit;
+
+pub use acknowledge::{Acknowledged, ItemAnswer};
+pub use collect::{Collecting, Frame};
+pub use directories::{Adopting, CannotAdopt, Directories};
+pub use evidence::{Evidence, NoticeName, Outcome};
+pub use log::{Consistency, Inclusion};
+pub use submit::{Submission, Taken};
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use liaison_protocol::directory::Partner;
+use liaison_protocol::id::{NodeId, Origin, PartnerId, PartnerNumber};
+use liaison_protocol::proto::{self, PartnerStatus};
+use liaison_protocol::reason::{Reason, Refusal};
+
+use crate::clock::{Entropy, SharedClock};
+use crate::peer::{Identity, Peer};
+use crate::policy::CompiledDirectory;
+use crate::sequencer::{Busy, Published, Sequencer, Transmitted};
+use crate::state::View;
+use crate::store::{ReadError, Store};
+
+/// Answered with RESOURCE_EXHAUSTED or UNAVAILABLE: when the same bytes may pass.
+const RETRY_AFTER_MS: u32 = 250;
+
+/// Everything the spine is made of.
+pub struct Parts {
+    /// This node.
+    pub node: NodeId,
+    /// Its log.
+    pub origin: Origin,
+    /// Where history lies.
+    pub store: Arc<dyn Store>,
+    /// The way to the single writer.
+    pub sequencer: Sequencer,
+    /// The state it keeps.
+    pub view: Arc<RwLock<View>>,
+    /// The directory in force, and those before it.
+    pub directories: Arc<Directories>,
+    /// What has been sent to whom.
+    pub transmitted: Arc<Transmitted>,
+    /// Both clocks.
+    pub clock: SharedClock,
+    /// For the salts of audiences.
+    pub entropy: Box<dyn Entropy>,
+}
+
+/// A node's exchange.
+pub struct Exchange {
+    node: NodeId,
+    origin: Origin,
+    store: Arc<dyn Store>,
+    sequencer: Sequencer,
+    view: Arc<RwLock<View>>,
+    directories: Arc<Directories>,
+    transmitted: Arc<Transmitted>,
+    clock: SharedClock,
+    entropy: Mutex<Box<dyn Entropy>>,
+    /// Collect streams open now, by partner.
+    streams: Mutex<BTreeMap<PartnerNumber, u32>>,
+}
+
+/// A caller that the directory in force lists as an active partner. Only [`Exchange::admit`] makes one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    partner: Partner,
+    system: String,
+    directory: Arc<CompiledDirectory>,
+}
+
+impl Caller {
+    /// Which partner.
+    pub fn partner(&self) -> &PartnerId {
+        &self.partner.id
+    }
+}
+
+impl Exchange {
+    /// Joins the parts.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            node: parts.node,
+            origin: parts.origin,
+            store: parts.store,
+            sequencer: parts.sequencer,
+            view: parts.view,
+            directories: parts.directories,
+            transmitted: parts.transmitted,
+            clock: parts.clock,
+            entropy: Mutex::new(parts.entropy),
+            streams: Mutex::default(),
+        }
+    }
+
+    /// Judges who calls, on every call, under the directory in force.
+    pub fn admit(&self, peer: &Peer) -> Result<Caller, Refusal> {
+        let Identity::Partner { partner, system } = peer.identity() else {
+            return Err(Refusal::new(Reason::WrongRole, "the caller's certificate is a node's"));
+        };
+        let directory = self.directories.in_force();
+        let Some(partner) = directory.directory().partner(partner).cloned() else {
+            return Err(Refusal::new(Reason::Unregistered, "the directory does not list the caller"));
+        };
+        if partner.status != PartnerStatus::Active {
+            return Err(Refusal::new(Reason::Suspended, "the directory lists the caller as suspended"));
+        }
+        Ok(Caller { partner, system: system.to_string(), directory })
+    }
+
+    /// The directories, for whoever adopts and for whoever lists.
+    pub fn directories(&self) -> &Arc<Directories> {
+        &self.directories
+    }
+
+    /// The log's origin.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// This node.
+    pub fn node(&self) -> &NodeId {
+        &self.node
+    }
+
+    /// The newest published head.
+    pub fn published(&self) -> Arc<Published> {
+        self.sequencer.published().borrow().clone()
+    }
+
+    /// For each partner of the directory: notices that wait, and Collect streams open now.
+    pub fn mailboxes(&self) -> Vec<(PartnerId, u64, u32)> {
+        let directory = self.directories.in_force();
+        let view = self.view();
+        let streams = self.streams();
+        let mailbox = |partner: &Partner| {
+            let waiting = view.mailbox(partner.number).map_or(0, crate::state::Mailbox::waiting);
+            (partner.id.clone(), waiting, streams.get(&partner.number).copied().unwrap_or(0))
+        };
+        directory.directory().partners().map(mailbox).collect()
+    }
+
+    fn streams(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartnerNumber, u32>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn salt(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.entropy.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut bytes);
+        bytes
+    }
+
+    /// Puts proven statements under one checkpoint.
+    async fn receipts(
+        &self,
+        published: &Published,
+        receipts: Vec<history::Shown>,
+    ) -> Result<proto::Receipts, Refusal> {
+        let mut pooled = Vec::with_capacity(receipts.len());
+        for history::Shown { seq, opening, items } in receipts {
+            let leaf = published.leaf(seq);
+            let path = self.path(published, leaf.0).await?;
+            pooled.push(crate::sequencer::Pooled { leaf, opening, path, items });
+        }
+        Ok(crate::sequencer::pool(published.checkpoint.clone(), pooled))
+    }
+}
+
+fn unreadable(error: ReadError) -> Refusal {
+    match error {
+        ReadError::Damaged(what) => {
+            tracing::error!(target: "audit", event = "integrity", what);
+            Refusal::new(Reason::StoredDamage, "stored bytes fail their hash")
+        }
+        ReadError::Unavailable(what) => {
+            tracing::error!(what, "the store cannot be read");
+            Refusal::new(Reason::StoreUnavailable, "the store cannot be read now").retry_after_ms(RETRY_AFTER_MS)
+        }
+    }
+}
+
+fn busy(busy: Busy) -> Refusal {
+    match busy {
+        Busy::Full => Refusal::new(Reason::Busy, "more is under way than this node takes"),
+        Busy::Stopped => Refusal::new(Reason::EvidenceUnavailable, "the log cannot be signed now"),
+    }
+    .retry_after_ms(RETRY_AFTER_MS)
+}

@@ -1,0 +1,177 @@
+//! submit → verify → authorise → propose: from bytes to a receipt.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use liaison_protocol::envelope::{Expect, MANIFEST_TYPE};
+use liaison_protocol::keyring::Usage;
+use liaison_protocol::manifest::SignedManifest;
+use liaison_protocol::part::Parts;
+use liaison_protocol::proto;
+use liaison_protocol::reason::{Reason, Refusal};
+
+use super::history::Shown;
+use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
+use crate::policy::{Permit, authorise};
+use crate::sequencer::{Answer, Published};
+use crate::state::Proposal;
+
+/// How often a notice is judged again because the directory changed under it.
+const JUDGED_AGAIN_MAX: usize = 4;
+
+/// One notice as it came.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// A serialized envelope over a manifest.
+    pub envelope: Bytes,
+    /// Its parts, in the manifest's order.
+    pub parts: Vec<proto::Part>,
+}
+
+/// What became of one of a chunk.
+#[derive(Debug)]
+pub enum Taken {
+    /// Taken: its receipt is the nth of the chunk's. `duplicate`: it had been taken before.
+    Receipt {
+        /// Place among the chunk's receipts.
+        nth: usize,
+        /// True: taken before.
+        duplicate: bool,
+    },
+    /// Refused; nothing of it is kept.
+    Refused(Refusal),
+}
+
+/// How one notice stands while its chunk is under way.
+enum Standing {
+    Waiting,
+    Shown(Shown, bool),
+    Refused(Refusal),
+}
+
+impl Exchange {
+    /// Takes what arrived together, each accepted or refused by itself, and answers with their receipts under one checkpoint.
+    pub async fn submit(&self, caller: &Caller, chunk: Vec<Submission>) -> (Vec<Taken>, proto::Receipts) {
+        let mut caller = caller.clone();
+        let mut standings: Vec<_> = chunk.iter().map(|_| Standing::Waiting).collect();
+        let mut published = self.published();
+        for _ in 0..JUDGED_AGAIN_MAX {
+            let stale = self.judge(&caller, &chunk, &mut standings, &mut published).await;
+            if !stale {
+                break;
+            }
+            // The directory changed between judging and deciding: judge again under the one that is in force now.
+            let version = caller.directory.version();
+            let _ = self.directories.changed().wait_for(|now| *now != version).await;
+            caller.directory = self.directories.in_force();
+        }
+        self.answer(&published, standings).await
+    }
+
+    /// One round over everything that still waits. True: something has to be judged again.
+    async fn judge(
+        &self,
+        caller: &Caller,
+        chunk: &[Submission],
+        standings: &mut [Standing],
+        published: &mut Arc<Published>,
+    ) -> bool {
+        let (mut places, mut proposals) = (VecDeque::new(), Vec::new());
+        for (nth, submission) in chunk.iter().enumerate() {
+            if !matches!(standings[nth], Standing::Waiting) {
+                continue;
+            }
+            match self.permit(caller, submission) {
+                Ok(permit) => {
+                    places.push_back(nth);
+                    proposals.push(Proposal::Submit(Arc::new(permit)));
+                }
+                Err(refusal) => standings[nth] = Standing::Refused(refusal),
+            }
+        }
+        if proposals.is_empty() {
+            return false;
+        }
+        let answers = match self.sequencer.append(proposals).await {
+            Ok(answers) => answers,
+            Err(full) => {
+                places.into_iter().for_each(|nth| standings[nth] = Standing::Refused(busy(full)));
+                return false;
+            }
+        };
+        let mut stale = false;
+        for (nth, answer) in places.into_iter().zip(answers) {
+            standings[nth] = match answer {
+                Answer::Stated(stated) => {
+                    *published = stated.published;
+                    Standing::Shown(Shown { seq: stated.seq, opening: stated.opening, items: Vec::new() }, false)
+                }
+                Answer::Already(seq) => match self.shown(seq).await {
+                    Ok(shown) => Standing::Shown(shown, true),
+                    Err(refusal) => Standing::Refused(refusal),
+                },
+                Answer::Refused(refusal) => Standing::Refused(refusal),
+                Answer::Stale => {
+                    stale = true;
+                    continue;
+                }
+                Answer::NoRoom => Standing::Refused(
+                    Refusal::new(Reason::StoreFull, "the store has no room for new notices")
+                        .retry_after_ms(10 * RETRY_AFTER_MS),
+                ),
+                Answer::Unknown => Standing::Refused(
+                    Refusal::new(Reason::EvidenceUnavailable, "it is not known whether the notice was taken")
+                        .retry_after_ms(RETRY_AFTER_MS),
+                ),
+            };
+        }
+        stale
+    }
+
+    /// Every step's input is what only the step before can make.
+    fn permit(&self, caller: &Caller, submission: &Submission) -> Result<Permit, Refusal> {
+        let now = self.clock.now();
+        let directory = &caller.directory;
+        let expect = Expect {
+            network: directory.directory().head().network(),
+            payload_type: MANIFEST_TYPE,
+            usage: Usage::Notice,
+            keys: directory.directory().keys(caller.partner.number),
+        };
+        let manifest = SignedManifest::parse(submission.envelope.clone())?.verify(&expect, now)?;
+        let parts = Parts::open(&manifest.manifest().parts, submission.parts.clone())?;
+        authorise(&caller.partner, manifest, parts, &self.node, directory, |manifest| {
+            self.audience(&caller.partner, manifest, directory, now)
+        })
+    }
+
+    async fn answer(&self, published: &Arc<Published>, standings: Vec<Standing>) -> (Vec<Taken>, proto::Receipts) {
+        // A duplicate of something still in flight elsewhere may lie behind the newest checkpoint.
+        let newest = self.published();
+        let published = if newest.size() > published.size() { &newest } else { published };
+        let (mut taken, mut shown) = (Vec::with_capacity(standings.len()), Vec::new());
+        for standing in standings {
+            taken.push(match standing {
+                Standing::Shown(receipt, duplicate) => {
+                    shown.push(receipt);
+                    Taken::Receipt { nth: shown.len() - 1, duplicate }
+                }
+                Standing::Refused(refusal) => Taken::Refused(refusal),
+                Standing::Waiting => Taken::Refused(
+                    Refusal::new(Reason::Busy, "the directory keeps changing").retry_after_ms(RETRY_AFTER_MS),
+                ),
+            });
+        }
+        match self.receipts(published, shown).await {
+            Ok(receipts) => (taken, receipts),
+            Err(refusal) => {
+                let unproven = |taken| match taken {
+                    Taken::Receipt { .. } => Taken::Refused(refusal.clone()),
+                    refused @ Taken::Refused(_) => refused,
+                };
+                (taken.into_iter().map(unproven).collect(), proto::Receipts::default())
+            }
+        }
+    }
+}

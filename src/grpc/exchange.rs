@@ -1,0 +1,229 @@
+//! `ExchangeService`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::{self, Stream, StreamExt as _};
+use liaison_protocol::id::Seq;
+use liaison_protocol::proto::{self, submit_result};
+use liaison_protocol::reason::{Reason, Refusal};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::generated::exchange_service_server::ExchangeService;
+use super::{caller, convert, status};
+use crate::exchange::{Caller, Exchange, Frame, ItemAnswer, Submission, Taken};
+use crate::shutdown::Shutdown;
+
+/// Notices of a stream that are verified, proposed and answered together.
+const CHUNK_MAX: usize = 16;
+/// Chunks of one stream under way.
+const CHUNKS_UNDER_WAY: usize = 4;
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+pub(super) struct Service {
+    exchange: Arc<Exchange>,
+    shutdown: Shutdown,
+}
+
+impl Service {
+    /// Streams that would wait for ever end when `shutdown`'s stage stops.
+    pub(super) fn new(exchange: Arc<Exchange>, shutdown: Shutdown) -> Self {
+        Self { exchange, shutdown }
+    }
+}
+
+#[tonic::async_trait]
+impl ExchangeService for Service {
+    async fn submit(
+        &self,
+        request: Request<proto::SubmitRequest>,
+    ) -> Result<Response<proto::SubmitResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::SubmitRequest { envelope, parts } = request.into_inner();
+        let (taken, receipts) = self.exchange.submit(&caller, vec![Submission { envelope, parts }]).await;
+        match taken.into_iter().next() {
+            Some(Taken::Receipt { duplicate, .. }) => {
+                Ok(Response::new(proto::SubmitResponse { duplicate, receipts: Some(receipts) }))
+            }
+            Some(Taken::Refused(refusal)) => Err(refused(&caller, &refusal)),
+            None => Err(status::of(&Refusal::new(Reason::Defect, "no answer"))),
+        }
+    }
+
+    type SubmitStreamStream = Answers<proto::SubmitStreamResponse>;
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<proto::SubmitStreamRequest>>,
+    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+        let caller = caller(&request)?;
+        let exchange = self.exchange.clone();
+        let shutdown = self.shutdown.clone();
+        let stopped = Box::pin(async move { shutdown.stopping().await });
+        // What has arrived together goes together; chunks are proposed in the order they came.
+        let answers = request
+            .into_inner()
+            .take_until(stopped)
+            .ready_chunks(CHUNK_MAX)
+            .map(move |chunk| answer_chunk(exchange.clone(), caller.clone(), chunk))
+            .buffered(CHUNKS_UNDER_WAY);
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    type CollectStream = Answers<proto::CollectResponse>;
+
+    async fn collect(
+        &self,
+        request: Request<proto::CollectRequest>,
+    ) -> Result<Response<Self::CollectStream>, Status> {
+        let caller = caller(&request)?;
+        let proto::CollectRequest { resume_token, until_idle } = request.into_inner();
+        let collecting =
+            self.exchange.collect(caller, &resume_token, until_idle).map_err(|refusal| status::of(&refusal))?;
+        let shutdown = self.shutdown.clone();
+        let frames = stream::try_unfold((collecting, shutdown), |(mut collecting, shutdown)| async move {
+            let frame = tokio::select! {
+                biased;
+                () = shutdown.stopping() => Err(stopping()),
+                frame = collecting.next() => frame,
+            };
+            match frame {
+                Ok(frame) => Ok(frame.map(|frame| (frame_to_proto(frame), (collecting, shutdown)))),
+                Err(refusal) => Err(status::of(&refusal)),
+            }
+        });
+        Ok(Response::new(Box::pin(frames)))
+    }
+
+    async fn acknowledge(
+        &self,
+        request: Request<proto::AcknowledgeRequest>,
+    ) -> Result<Response<proto::AcknowledgeResponse>, Status> {
+        let caller = caller(&request)?;
+        let proto::AcknowledgeRequest { envelope, items } = request.into_inner();
+        let answered = self
+            .exchange
+            .acknowledge(&caller, envelope, &items)
+            .await
+            .map_err(|refusal| refused(&caller, &refusal))?;
+        let results = answered.answers.into_iter().map(item_to_proto).collect();
+        Ok(Response::new(proto::AcknowledgeResponse { results, receipts: Some(answered.receipts) }))
+    }
+
+    async fn get_notice(
+        &self,
+        request: Request<proto::GetNoticeRequest>,
+    ) -> Result<Response<proto::GetNoticeResponse>, Status> {
+        use proto::get_notice_request::Name;
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let name = request.name.as_ref().map(|name| match name {
+            Name::Notice(notice) => (Some(notice), None),
+            Name::LeafIndex(leaf) => (None, Some(*leaf)),
+        });
+        let name = convert::notice_name(name).map_err(|refusal| status::of(&refusal))?;
+        let (delivery, receipts) =
+            self.exchange.notice(&caller, name).await.map_err(|refusal| status::of(&refusal))?;
+        Ok(Response::new(proto::GetNoticeResponse {
+            envelope: delivery.envelope,
+            parts: delivery.parts,
+            receipts: Some(receipts),
+        }))
+    }
+
+    async fn list_evidence(
+        &self,
+        request: Request<proto::ListEvidenceRequest>,
+    ) -> Result<Response<proto::ListEvidenceResponse>, Status> {
+        use proto::list_evidence_request::Name;
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let refuse = |refusal: Refusal| status::of(&refusal);
+        let name = request.name.as_ref().map(|name| match name {
+            Name::Notice(notice) => (Some(notice), None),
+            Name::LeafIndex(leaf) => (None, Some(*leaf)),
+        });
+        let name = convert::notice_name(name).map_err(refuse)?;
+        let page = convert::page_size(request.page_size).map_err(refuse)?;
+        let after = convert::page_token(&request.page_token).map_err(refuse)?.map(Seq);
+        let evidence = self.exchange.evidence(&caller, name, after, page).await.map_err(refuse)?;
+        let outcomes = evidence
+            .outcomes
+            .into_iter()
+            .map(|outcome| proto::RecipientOutcome {
+                recipient: outcome.recipient.to_string(),
+                delivery: proto::DeliveryState::from(outcome.standing.delivery).into(),
+                decision: proto::DecisionState::from(outcome.standing.decided).into(),
+                reason: outcome.reason,
+            })
+            .collect();
+        Ok(Response::new(proto::ListEvidenceResponse {
+            outcomes,
+            waiting_in_groups: evidence.waiting_in_groups,
+            receipts: Some(evidence.receipts),
+            next_page_token: evidence.next.map(|seq| seq.0.to_string()).unwrap_or_default(),
+        }))
+    }
+}
+
+/// Answers a chunk of a stream. A request that cannot even be read ends the stream: its place in the order is lost.
+async fn answer_chunk(
+    exchange: Arc<Exchange>,
+    caller: Caller,
+    chunk: Vec<Result<proto::SubmitStreamRequest, Status>>,
+) -> Result<proto::SubmitStreamResponse, Status> {
+    let chunk = chunk
+        .into_iter()
+        .map(|request| request.map(|request| Submission { envelope: request.envelope, parts: request.parts }))
+        .collect::<Result<Vec<_>, Status>>()?;
+    let (taken, receipts) = exchange.submit(&caller, chunk).await;
+    let results = taken
+        .into_iter()
+        .map(|taken| match taken {
+            Taken::Receipt { nth, duplicate } => {
+                proto::SubmitResult { result: Some(submit_result::Result::Receipt(nth as u32)), duplicate }
+            }
+            Taken::Refused(refusal) => {
+                audit(&caller, &refusal);
+                let refused = status::serialized(&refusal);
+                proto::SubmitResult { result: Some(submit_result::Result::Refused(refused)), duplicate: false }
+            }
+        })
+        .collect();
+    Ok(proto::SubmitStreamResponse { results, receipts: Some(receipts) })
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Reason::ShuttingDown, "the node is stopping").retry_after_ms(1_000)
+}
+
+fn frame_to_proto(frame: Frame) -> proto::CollectResponse {
+    proto::CollectResponse {
+        resume_token: frame.resume_token,
+        deliveries: frame.deliveries,
+        receipts: Some(frame.receipts),
+    }
+}
+
+fn item_to_proto(answer: ItemAnswer) -> proto::AcknowledgeResult {
+    use proto::acknowledge_result::Result as Wire;
+    match answer {
+        ItemAnswer::Receipt { nth, duplicate } => {
+            proto::AcknowledgeResult { result: Some(Wire::Receipt(nth as u32)), duplicate }
+        }
+        ItemAnswer::Refused(refusal) => {
+            proto::AcknowledgeResult { result: Some(Wire::Refused(refusal.reason.word().into())), duplicate: false }
+        }
+    }
+}
+
+fn refused(caller: &Caller, refusal: &Refusal) -> Status {
+    audit(caller, refusal);
+    status::of(refusal)
+}
+
+/// One event for each refusal: who, and the catalogue's reason; nothing of what was sent.
+fn audit(caller: &Caller, refusal: &Refusal) {
+    tracing::warn!(target: "audit", event = "refused", reason = refusal.reason.word(), partner = %caller.partner());
+}

@@ -1,0 +1,164 @@
+//! What the door judges certificates by: for every party of the directory, who may issue for it and which keys it may use.
+//! A snapshot; a new directory head or deny list makes a new one.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use liaison_protocol::id::{Hash, Micros, NetworkName};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use super::{BadPeer, Owner, Peer};
+
+/// What the directory pins for one owner.
+#[derive(Clone, Debug, Default)]
+pub struct Pins {
+    /// The authorities that may issue for it, and nobody else may.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// SHA-256 over the SubjectPublicKeyInfo of the keys it may use; empty: any key these authorities certify.
+    pub keys: Vec<Hash>,
+}
+
+/// Who is registered, and by what each is recognised.
+pub struct Identities {
+    network: NetworkName,
+    owners: HashMap<Owner, Recognised>,
+    anchors: Vec<TrustAnchor<'static>>,
+    signing_keys: HashSet<Vec<u8>>,
+    unreadable: Vec<Owner>,
+}
+
+struct Recognised {
+    anchors: Vec<TrustAnchor<'static>>,
+    keys: Vec<Hash>,
+}
+
+impl Identities {
+    /// Compiles a snapshot. `signing_keys` are the raw public keys that sign payloads: 32 bytes for Ed25519, the 65 bytes of an
+    /// uncompressed point for P-256. An authority that cannot be read is left out, which shuts out its owner alone; `unreadable`
+    /// names it.
+    pub fn new(
+        network: NetworkName,
+        pins: impl IntoIterator<Item = (Owner, Pins)>,
+        signing_keys: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Self {
+        let mut all = Self {
+            network,
+            owners: HashMap::new(),
+            anchors: Vec::new(),
+            signing_keys: signing_keys.into_iter().collect(),
+            unreadable: Vec::new(),
+        };
+        let mut seen = HashSet::new();
+        for (owner, Pins { authorities, keys }) in pins {
+            let mut anchors = Vec::with_capacity(authorities.len());
+            for authority in authorities {
+                match anchor_from_trusted_cert(&authority) {
+                    Ok(anchor) => anchors.push(anchor.to_owned()),
+                    Err(_) => all.unreadable.push(owner.clone()),
+                }
+                // Most partners of a small network share one authority.
+                if seen.insert(Hash::of(&[&authority])) {
+                    all.anchors.extend(anchor_from_trusted_cert(&authority).map(|one| one.to_owned()));
+                }
+            }
+            all.owners.insert(owner, Recognised { anchors, keys });
+        }
+        all
+    }
+
+    /// Whose certificates these identities are.
+    pub fn network(&self) -> &NetworkName {
+        &self.network
+    }
+
+    /// Owners with an authority that could not be read: they cannot connect by it.
+    pub fn unreadable(&self) -> &[Owner] {
+        &self.unreadable
+    }
+
+    /// Whether the directory knows this party.
+    pub fn is_registered(&self, owner: &Owner) -> bool {
+        self.owners.contains_key(owner)
+    }
+
+    /// Judges a chain, leaf first, at a time. A registered owner is believed under its own authorities and keys only: another
+    /// partner's authority cannot speak for it. Who is not registered is let in under any authority of the network, so that it
+    /// can be told so; every call it makes is refused.
+    ///
+    /// That the other end holds the leaf's key is for TLS to prove.
+    pub fn admit(&self, chain: &[CertificateDer<'_>], now: Micros) -> Result<Peer, BadPeer> {
+        let peer = Peer::from_verified_chain(chain, &self.network)?;
+        if self.signing_keys.contains(&*peer.point) {
+            return Err(BadPeer::SigningKey);
+        }
+        let Some(owner) = self.owners.get(&peer.identity.owner()) else {
+            verify(chain, &self.anchors, now)?;
+            return Ok(peer);
+        };
+        verify(chain, &owner.anchors, now)?;
+        if owner.keys.is_empty() || owner.keys.contains(&peer.key) { Ok(peer) } else { Err(BadPeer::KeyNotPinned) }
+    }
+}
+
+/// Counts only: a directory's authorities in full would fill a log line.
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identities")
+            .field("network", &self.network)
+            .field("owners", &self.owners.len())
+            .field("authorities", &self.anchors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// RFC 5280, section 6, by webpki, whose own budgets bound the work.
+fn verify(chain: &[CertificateDer<'_>], anchors: &[TrustAnchor<'_>], now: Micros) -> Result<(), BadPeer> {
+    let (leaf, intermediates) = chain.split_first().ok_or(BadPeer::NoCertificate)?;
+    let since = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
+    EndEntityCert::try_from(leaf)
+        .and_then(|leaf| {
+            leaf.verify_for_usage(
+                ALL_VERIFICATION_ALGS,
+                anchors,
+                intermediates,
+                UnixTime::since_unix_epoch(since),
+                KeyUsage::client_auth(),
+                None,
+                None,
+            )
+            .map(|_| ())
+        })
+        .map_err(|error| bad_chain(&error))
+}
+
+fn bad_chain(error: &webpki::Error) -> BadPeer {
+    use webpki::Error as E;
+    match error {
+        E::CertExpired { time, not_after } => BadPeer::Expired { not_after: micros(not_after), now: micros(time) },
+        E::CertNotValidYet { time, not_before } => {
+            BadPeer::NotYetValid { not_before: micros(not_before), now: micros(time) }
+        }
+        // Same name, other key: the signature is what gives a false authority away.
+        E::UnknownIssuer | E::InvalidSignatureForPublicKey => BadPeer::UnknownIssuer,
+        E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => BadPeer::WrongUsage,
+        E::NameConstraintViolation => BadPeer::NameConstraint,
+        E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            BadPeer::WeakKey
+        }
+        E::MaximumNameConstraintComparisonsExceeded
+        | E::MaximumPathBuildCallsExceeded
+        | E::MaximumPathDepthExceeded
+        | E::MaximumSignatureChecksExceeded => BadPeer::ChainTooComplex,
+        E::CaUsedAsEndEntity => BadPeer::BadChain("an authority's certificate is used as a leaf"),
+        E::EndEntityUsedAsCa => BadPeer::BadChain("a leaf certificate is used as an authority"),
+        E::PathLenConstraintViolated => BadPeer::BadChain("an authority may not have authorities below it"),
+        E::UnsupportedCriticalExtension => BadPeer::BadChain("an unknown critical extension"),
+        _ => BadPeer::Malformed,
+    }
+}
+
+fn micros(time: &UnixTime) -> Micros {
+    Micros(i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(Micros::SECOND))
+}

@@ -1,0 +1,197 @@
+//! A store that breaks where a test tells it to, around any other store: each commit broken both ways (not there; there, but
+//! reported failed), a disk without room, a slow disk, a damaged record. For tests only; `serve` never builds one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use liaison_protocol::id::Seq;
+use liaison_protocol::tlog::tile::TileId;
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    Batch, CommitError, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote, StoredNotice,
+    Writer, WriterError,
+};
+
+/// What happens to one commit.
+#[derive(Debug)]
+pub enum Fault {
+    /// The batch is not written, and this is said.
+    NotPersisted(CommitError),
+    /// The batch is written whole, and this is said.
+    PersistedButReportedFailed(CommitError),
+    /// The batch is written when the other end says so, or is dropped.
+    Waits(oneshot::Receiver<()>),
+}
+
+/// Another store with a plan of what breaks. A clone is the same store with the same plan.
+#[derive(Clone)]
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+#[derive(Default)]
+struct Plan {
+    faults: BTreeMap<u64, Fault>,
+    commits: u64,
+    room: Option<usize>,
+    room_after_reserve: Option<usize>,
+    damaged: BTreeSet<Seq>,
+}
+
+impl FaultyStore {
+    /// Nothing breaks yet.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, plan: Arc::default() }
+    }
+
+    /// Breaks the nth commit, counted from 0 over all writers since this store was made. After a failure other than NoRoom the
+    /// writer is spent: whatever is tried with it gets Fatal, because trying at all breaks the contract.
+    pub fn break_commit(&self, nth: u64, fault: Fault) {
+        self.plan().faults.insert(nth, fault);
+    }
+
+    /// Commits that were tried so far: the number of the next.
+    pub fn commits(&self) -> u64 {
+        self.plan().commits
+    }
+
+    /// From now on a batch that holds an entry of more bytes finds no room; once the reserve is freed, `after_reserve` counts.
+    pub fn room_for(&self, entry_bytes: usize, after_reserve: usize) {
+        let mut plan = self.plan();
+        plan.room = Some(entry_bytes);
+        plan.room_after_reserve = Some(after_reserve);
+    }
+
+    /// Space has returned.
+    pub fn room_for_all(&self) {
+        let mut plan = self.plan();
+        plan.room = None;
+        plan.room_after_reserve = None;
+    }
+
+    /// From now on reading this entry finds damage.
+    pub fn damage(&self, seq: Seq) {
+        self.plan().damaged.insert(seq);
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().expect("nothing panics while it holds the plan")
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
+        Ok(Box::new(FaultyWriter { inner: self.inner.writer().await?, store: self.clone(), spent: false }))
+    }
+
+    async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
+        let entries = self.inner.entries(range, bytes_max).await?;
+        let plan = self.plan();
+        match entries.iter().find(|entry| plan.damaged.contains(&entry.seq)) {
+            Some(entry) => Err(ReadError::Damaged(format!("statement {} does not open its leaf", entry.seq.0))),
+            None => Ok(entries),
+        }
+    }
+
+    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+        self.inner.notices(of).await
+    }
+
+    async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
+        self.inner.named(names).await
+    }
+
+    async fn about(&self, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
+        self.inner.about(of, after, page).await
+    }
+
+    async fn sets(&self, ids: &[SetId]) -> Result<Vec<Bytes>, ReadError> {
+        self.inner.sets(ids).await
+    }
+
+    async fn tiles(&self, ids: &[TileId]) -> Result<Vec<Option<Bytes>>, ReadError> {
+        self.inner.tiles(ids).await
+    }
+
+    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
+        self.inner.last_note().await
+    }
+
+    fn noted(&self) -> watch::Receiver<Option<Head>> {
+        self.inner.noted()
+    }
+}
+
+struct FaultyWriter {
+    inner: Box<dyn Writer>,
+    store: FaultyStore,
+    spent: bool,
+}
+
+impl FaultyWriter {
+    /// The fault of this commit, and whether there is room for it.
+    fn next(&self, batch: &Batch) -> (Option<Fault>, bool) {
+        let mut plan = self.store.plan();
+        let nth = plan.commits;
+        plan.commits += 1;
+        let largest = batch.entries.iter().map(entry_bytes).max();
+        let fits = plan.room.is_none_or(|room| largest.unwrap_or(0) <= room);
+        (plan.faults.remove(&nth), fits)
+    }
+}
+
+#[async_trait]
+impl Writer for FaultyWriter {
+    fn head(&self) -> Option<&Head> {
+        self.inner.head()
+    }
+
+    async fn named(&mut self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
+        self.inner.named(names).await
+    }
+
+    async fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        if self.spent {
+            let why = "a commit was tried on a writer that had failed";
+            return Err(CommitError::Fatal(why.into()));
+        }
+        let (fault, fits) = self.next(batch);
+        let outcome = match fault {
+            Some(Fault::NotPersisted(error)) => Err(error),
+            _ if !fits => Err(CommitError::NoRoom),
+            Some(Fault::PersistedButReportedFailed(error)) => {
+                self.inner.commit(batch).await?;
+                Err(error)
+            }
+            Some(Fault::Waits(told)) => {
+                let _ = told.await;
+                self.inner.commit(batch).await
+            }
+            None => self.inner.commit(batch).await,
+        };
+        self.spent = matches!(&outcome, Err(error) if !matches!(error, CommitError::NoRoom));
+        outcome
+    }
+
+    async fn free_reserve(&mut self) -> bool {
+        let freed = self.inner.free_reserve().await;
+        let mut plan = self.store.plan();
+        if freed && let Some(room) = plan.room_after_reserve.take() {
+            plan.room = Some(room);
+        }
+        freed
+    }
+}
+
+/// What the content of an entry weighs; keys and leaves are left out.
+fn entry_bytes(entry: &NewEntry) -> usize {
+    let notice = entry.notice.as_ref();
+    let notice = notice.map_or(0, |notice| notice.envelope.len() + notice.parts.len());
+    entry.opening.statement.len() + entry.detail.len() + notice
+}

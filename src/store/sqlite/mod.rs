@@ -1,0 +1,182 @@
+//! The embedded store: one SQLite file in WAL mode, one writer on the sequencer's thread, a few reading threads of its own.
+//! `Ok` from a commit means that the file system has synchronised it. Beside the file lie its WAL, a lock and a reserve.
+
+mod lock;
+mod reader;
+mod reserve;
+mod rows;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use liaison_protocol::id::Seq;
+use liaison_protocol::tlog::tile::TileId;
+use rusqlite::ErrorCode;
+use tokio::sync::watch;
+
+use self::lock::WriterLock;
+use self::reader::Readers;
+use self::writer::SqliteWriter;
+use super::{Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError};
+
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Threads that read, each with a connection and [`schema::READER_CACHE_KIB`] of its own; at least one.
+    pub readers: usize,
+    /// The file that is given up when nothing else fits; see [`reserve::RESERVE_BYTES`]. 0: none is kept.
+    pub reserve_bytes: u64,
+    /// The size in pages of [`schema::PAGE_BYTES`] that the database may reach, where several share a disk. None: all of it.
+    pub pages_max: Option<u32>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers: reader::READERS, reserve_bytes: reserve::RESERVE_BYTES, pages_max: None }
+    }
+}
+
+/// A store in one file.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    readers: Readers,
+}
+
+/// What the store and its writer both need.
+struct Shared {
+    path: PathBuf,
+    options: SqliteOptions,
+    noted: watch::Sender<Option<Head>>,
+    /// Why the disk is not believed any more.
+    failed: OnceLock<String>,
+}
+
+impl SqliteStore {
+    /// Opens the file for reading and creates it if there is none. It blocks, so it belongs to the start of a process.
+    ///
+    /// `noted` starts with what is stored and moves with the commits of this handle's writer.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
+        if schema::is_missing(path)? {
+            let _alone = WriterLock::take(path)?;
+            schema::create(path)?;
+        }
+        let connections = (0..options.readers.max(1)).map(|_| schema::open_to_read(path));
+        let connections = connections.collect::<Result<Vec<_>, _>>()?;
+        schema::judge(&connections[0])?;
+        let noted = rows::noted(&connections[0])?;
+        Ok(Self {
+            readers: Readers::start(connections)?,
+            shared: Arc::new(Shared {
+                path: path.to_owned(),
+                options,
+                noted: watch::Sender::new(noted),
+                failed: OnceLock::new(),
+            }),
+        })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
+        Ok(Box::new(SqliteWriter::take(Arc::clone(&self.shared))?))
+    }
+
+    async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
+        let read = move |rows: &_| rows::entries(rows, range, bytes_max);
+        self.readers.read(read).await
+    }
+
+    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+        let of = of.to_vec();
+        let read = move |rows: &_| of.iter().map(|seq| rows::notice(rows, *seq)).collect();
+        self.readers.read(read).await
+    }
+
+    async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
+        let names = names.to_vec();
+        let read = move |rows: &_| names.iter().map(|name| rows::named(rows, name)).collect();
+        self.readers.read(read).await
+    }
+
+    async fn about(&self, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
+        let read = move |rows: &_| rows::about(rows, of, after, page);
+        self.readers.read(read).await
+    }
+
+    async fn sets(&self, ids: &[SetId]) -> Result<Vec<Bytes>, ReadError> {
+        let ids = ids.to_vec();
+        let read = move |rows: &_| ids.iter().map(|id| rows::set(rows, id)).collect();
+        self.readers.read(read).await
+    }
+
+    async fn tiles(&self, ids: &[TileId]) -> Result<Vec<Option<Bytes>>, ReadError> {
+        let ids = ids.to_vec();
+        let read = move |rows: &_| ids.iter().map(|id| rows::tile(rows, *id)).collect();
+        self.readers.read(read).await
+    }
+
+    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
+        self.readers.read(rows::last_note).await
+    }
+
+    fn noted(&self) -> watch::Receiver<Option<Head>> {
+        self.shared.noted.subscribe()
+    }
+}
+
+/// The file that lies beside the database under its name and `suffix`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// SQLite says that the file contradicts itself, or is none of its own.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        )
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_damage(&error) { Self::Damaged(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+    }
+}
+
+impl From<rusqlite::Error> for WriterError {
+    fn from(error: rusqlite::Error) -> Self {
+        ReadError::from(error).into()
+    }
+}
+
+impl From<ReadError> for WriterError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged(why) => Self::Damaged(why),
+            ReadError::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+impl From<std::io::Error> for WriterError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

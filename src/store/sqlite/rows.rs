@@ -1,0 +1,187 @@
+//! What is read, row by row, on whatever connection is at hand. A row that cannot be what was written is damage, never skipped.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use liaison_protocol::id::{Hash, NoticeId, Seq};
+use liaison_protocol::tlog::entry::{Leaf, Opening, Salt};
+use liaison_protocol::tlog::tile::TileId;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::super::check;
+use super::super::{Head, Known, Name, ReadError, SetId, Stored, StoredNote, StoredNotice};
+
+/// A number as SQLite keeps it. What does not fit is beyond every row, and is looked for in vain.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A tile's key: its level, -1 for entry bundles, and its place.
+pub(super) fn tile_key(id: TileId) -> (i64, i64) {
+    match id {
+        TileId::Hashes { level, index } => (i64::from(level), integer(index)),
+        TileId::Entries { index } => (-1, integer(index)),
+    }
+}
+
+/// The last head, checked against the last entry.
+pub(super) fn head(rows: &Connection) -> Result<Option<Head>, ReadError> {
+    let head = last_head(rows)?;
+    let next: i64 =
+        rows.prepare_cached("SELECT coalesce(max(seq) + 1, 0) FROM entries")?.query_row([], |row| row.get(0))?;
+    let said = head.map_or(0, |head| integer(head.next.0));
+    if next == said {
+        Ok(head)
+    } else {
+        Err(ReadError::Damaged(format!("the head says {said} statements and {next} are here")))
+    }
+}
+
+/// The newest head that has a note.
+pub(super) fn noted(rows: &Connection) -> Result<Option<Head>, ReadError> {
+    one_head(
+        rows,
+        "SELECT log, size, base, root FROM notes JOIN heads USING (log, size)
+         ORDER BY log DESC, size DESC LIMIT 1",
+    )
+}
+
+/// The entries of a range, as many as fit.
+pub(super) fn entries(rows: &Connection, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
+    let end = last_head(rows)?.map_or(Seq(0), |head| head.next.min(range.end));
+    let mut found = rows.prepare_cached(
+        "SELECT seq, leaf, statement, salt, detail FROM entries
+         WHERE seq >= ?1 AND seq < ?2 ORDER BY seq",
+    )?;
+    let mut found = found.query([integer(range.start.0), integer(end.0)])?;
+    let (mut fitting, mut bytes) = (Vec::new(), 0);
+    for expected in range.start.0..end.0 {
+        let stored = match found.next()? {
+            Some(row) => stored(row)?,
+            None => return Err(damaged(expected, "is not there")),
+        };
+        if stored.seq.0 != expected {
+            return Err(damaged(expected, "is not there"));
+        }
+        bytes += stored.bytes();
+        if bytes > bytes_max && !fitting.is_empty() {
+            break;
+        }
+        check::opens(&stored)?;
+        fitting.push(stored);
+    }
+    Ok(fitting)
+}
+
+/// The notice that a statement accepted.
+pub(super) fn notice(rows: &Connection, of: Seq) -> Result<Option<StoredNotice>, ReadError> {
+    let mut found = rows.prepare_cached("SELECT id, envelope, parts FROM notices WHERE seq = ?1")?;
+    let mut found = found.query([integer(of.0)])?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(StoredNotice {
+        id: notice_id(row, 0, of)?,
+        envelope: bytes(row, 1)?,
+        parts: row.get::<_, Option<Vec<u8>>>(2)?.map(Bytes::from),
+    }))
+}
+
+/// What a name was given to.
+pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
+    let mut found = rows.prepare_cached("SELECT seq, id FROM names WHERE originator = ?1 AND reference = ?2")?;
+    let mut found = found.query(params![name.0.0, name.1.as_str()])?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    let seq = seq(row, 0)?;
+    let notice = notice_id(row, 1, seq)?;
+    Ok(Some(Known { seq, notice }))
+}
+
+/// Statements about one, a page of them.
+pub(super) fn about(rows: &Connection, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
+    let mut found =
+        rows.prepare_cached("SELECT seq FROM about WHERE of = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let page = integer(page as u64);
+    let found = found.query_map([integer(of.0), integer(after.0), page], |row| seq(row, 0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// A recipient set.
+pub(super) fn set(rows: &Connection, id: &SetId) -> Result<Bytes, ReadError> {
+    let mut found = rows.prepare_cached("SELECT members FROM sets WHERE id = ?1")?;
+    let found = found.query_row([&id.0.0], |row| bytes(row, 0)).optional()?;
+    found.ok_or_else(|| check::no_set(id))
+}
+
+/// A full tile.
+pub(super) fn tile(rows: &Connection, id: TileId) -> Result<Option<Bytes>, ReadError> {
+    let mut found = rows.prepare_cached("SELECT bytes FROM tiles WHERE level = ?1 AND nth = ?2")?;
+    Ok(found.query_row(tile_key(id), |row| bytes(row, 0)).optional()?)
+}
+
+/// The newest note of the highest head that has one.
+pub(super) fn last_note(rows: &Connection) -> Result<Option<StoredNote>, ReadError> {
+    let mut found =
+        rows.prepare_cached("SELECT log, size, note FROM notes ORDER BY log DESC, size DESC, nth DESC LIMIT 1")?;
+    let note = |row: &Row<'_>| Ok(StoredNote { log: row.get(0)?, size: number(row, 1)?, note: bytes(row, 2)? });
+    Ok(found.query_row([], note).optional()?)
+}
+
+fn last_head(rows: &Connection) -> Result<Option<Head>, ReadError> {
+    one_head(rows, "SELECT log, size, base, root FROM heads ORDER BY log DESC, size DESC LIMIT 1")
+}
+
+fn one_head(rows: &Connection, sql: &str) -> Result<Option<Head>, ReadError> {
+    let mut found = rows.prepare_cached(sql)?;
+    let mut found = found.query([])?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    let (size, base) = (number(row, 1)?, number(row, 2)?);
+    let root = Hash::from_slice(row.get_ref(3)?.as_blob().unwrap_or_default());
+    let next = base.checked_add(size).map(Seq);
+    let unreadable = || ReadError::Damaged("a head is not one".into());
+    Ok(Some(Head {
+        log: row.get(0)?,
+        base: Seq(base),
+        next: next.ok_or_else(unreadable)?,
+        root: root.ok_or_else(unreadable)?,
+    }))
+}
+
+fn stored(row: &Row<'_>) -> Result<Stored, ReadError> {
+    let seq = seq(row, 0)?;
+    let leaf = Leaf::from_slice(row.get_ref(1)?.as_blob().unwrap_or_default());
+    let statement: Option<Vec<u8>> = row.get(2)?;
+    let salt: Option<Vec<u8>> = row.get(3)?;
+    let opening = match (statement, salt.as_deref().map(Salt::from_slice)) {
+        (Some(statement), Some(Some(salt))) => Some(Opening { statement: statement.into(), salt }),
+        (None, None) => None,
+        _ => return Err(damaged(seq.0, "has half an opening")),
+    };
+    Ok(Stored { seq, leaf: leaf.ok_or_else(|| damaged(seq.0, "has no leaf"))?, opening, detail: bytes(row, 4)? })
+}
+
+fn damaged(seq: u64, how: &str) -> ReadError {
+    ReadError::Damaged(format!("statement {seq} {how}"))
+}
+
+fn notice_id(row: &Row<'_>, column: usize, of: Seq) -> Result<NoticeId, ReadError> {
+    let id = NoticeId::from_slice(row.get_ref(column)?.as_blob().unwrap_or_default());
+    id.ok_or_else(|| damaged(of.0, "accepted a notice without an id"))
+}
+
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    row.get::<_, Vec<u8>>(column).map(Bytes::from)
+}
+
+fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+    number(row, column).map(Seq)
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
