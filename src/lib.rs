@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod exchange;
 pub mod grpc;
+pub mod import;
 pub mod peer;
 pub mod policy;
 pub mod sequencer;
