@@ -6,3 +6,4 @@ pub mod clock;
 pub mod peer;
 pub mod shutdown;
 pub mod store;
+pub mod tls;

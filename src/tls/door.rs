@@ -1,0 +1,311 @@
+//! A listener with its acceptor: TCP in, authenticated lines out. It never stops listening because of what one client does
+//! or because the machine is short of something.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::acceptor::{Accepted, Acceptor, Refused};
+use super::line::{Caller, Line};
+use super::lines::{Full, Limits, Lines, Slot};
+use crate::shutdown::Shutdown;
+
+/// Lines that wait to be served. They are taken within microseconds; a longer queue would hide a server that hangs.
+const WAITING_LINES_MAX: usize = 16;
+
+/// How long nothing is accepted when the machine is short of descriptors or memory. Those who connect wait in the kernel's
+/// queue; a shorter pause would burn the processor that is needed to get out of the shortage.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Under a flood one line in the log a second, with a count, instead of one a connection.
+const LIMITED_EVENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A bound listener. Nothing is accepted before it is opened.
+pub struct Door {
+    listener: TcpListener,
+    entrance: Entrance,
+}
+
+impl Door {
+    /// Binds; clients can connect and wait from here.
+    pub async fn bind(
+        address: SocketAddr,
+        acceptor: Arc<Acceptor>,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let lines = Lines::new(limits);
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            entrance: Entrance { acceptor, lines },
+        })
+    }
+
+    /// Where it listens, with the port the system chose when none was asked for.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Its connections: to count, and to end those of a peer.
+    pub fn lines(&self) -> Lines {
+        self.entrance.lines.clone()
+    }
+
+    /// Begins to accept. Dropping what is returned closes the listener, as does the end of `shutdown`'s stage; lines stay open.
+    pub fn open(self, shutdown: &Shutdown) -> Incoming {
+        let (sender, lines) = mpsc::channel(WAITING_LINES_MAX);
+        let stage = shutdown.clone();
+        let Self { listener, entrance } = self;
+        shutdown.spawn("door", async move {
+            tokio::select! {
+                biased;
+                () = stage.stopping() => {}
+                () = sender.closed() => {}
+                () = accept_for_ever(|| listener.accept(), &entrance, &sender, &stage) => {}
+            }
+        });
+        Incoming { lines }
+    }
+}
+
+/// Lines as they come: what `tonic::transport::Server::serve_with_incoming_shutdown` takes. Never an error: a client that
+/// fails is that client's affair.
+pub struct Incoming {
+    lines: mpsc::Receiver<Line>,
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Line>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.lines.poll_recv(cx).map(|line| line.map(Ok))
+    }
+}
+
+/// What every connection of a door goes through.
+#[derive(Clone)]
+struct Entrance {
+    acceptor: Arc<Acceptor>,
+    lines: Lines,
+}
+
+/// Handshakes run in tasks of their own: a slow client holds its own place and nobody's turn.
+async fn accept_for_ever<F>(
+    accept: impl Fn() -> F,
+    entrance: &Entrance,
+    sender: &mpsc::Sender<Line>,
+    shutdown: &Shutdown,
+) where
+    F: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
+{
+    let clock = entrance.acceptor.clock();
+    let mut limited = Limited::default();
+    loop {
+        match accept().await {
+            Ok((tcp, address)) => match entrance.lines.enter(address) {
+                Ok(slot) => {
+                    let (entrance, sender, stage) =
+                        (entrance.clone(), sender.clone(), shutdown.clone());
+                    shutdown.spawn_for_caller("handshake", async move {
+                        tokio::select! {
+                            biased;
+                            () = stage.stopping() => {}
+                            () = entrance.receive(tcp, address, slot, &sender) => {}
+                        }
+                    });
+                }
+                Err(full) => limited.note(full, address, clock.monotonic()),
+            },
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::error!(target: "audit", event = "fd_limit", %error);
+                clock.until(clock.monotonic() + ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A client that broke off before it was accepted. Whatever else `accept` reports is a shortage of this machine.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::Interrupted
+    )
+}
+
+impl Entrance {
+    async fn receive(
+        self,
+        tcp: TcpStream,
+        address: SocketAddr,
+        slot: Slot,
+        sender: &mpsc::Sender<Line>,
+    ) {
+        // Answers are small and waited for. Where it cannot be set, the handshake fails as well.
+        let _ = tcp.set_nodelay(true);
+        let clock = self.acceptor.clock();
+        let last = clock.monotonic() + self.lines.limits().handshake;
+        let accepted = tokio::select! {
+            accepted = self.acceptor.accept(tcp, address) => accepted,
+            () = clock.until(last) => return Refused::Slow.audit(address),
+        };
+        let Some(accepted) = accepted else { return };
+        match self.line(accepted, address, slot) {
+            // Nobody takes lines any more when the node stops; the line then closes with this task.
+            Ok(line) => drop(sender.send(line).await),
+            Err(refused) => refused.audit(address),
+        }
+    }
+
+    fn line(
+        &self,
+        accepted: Accepted,
+        address: SocketAddr,
+        mut slot: Slot,
+    ) -> Result<Line, Refused> {
+        let ended = CancellationToken::new();
+        slot.open(&accepted.peer, &ended).map_err(Refused::Full)?;
+        // In this order: whoever changes identities and then ends lines either finds this one in the list, or is seen here.
+        self.acceptor.recheck(&accepted)?;
+        let caller = Caller {
+            peer: accepted.peer,
+            address,
+        };
+        let clock = self.acceptor.clock().clone();
+        let limits = self.lines.limits();
+        Ok(Line::new(
+            accepted.stream,
+            caller,
+            ended,
+            slot,
+            limits,
+            clock,
+        ))
+    }
+}
+
+/// Counts connections that were turned away between two lines of the log.
+#[derive(Default)]
+struct Limited {
+    count: u64,
+    next: Duration,
+}
+
+impl Limited {
+    fn note(&mut self, full: Full, address: SocketAddr, now: Duration) {
+        self.count += 1;
+        if now >= self.next {
+            tracing::warn!(
+                target: "audit",
+                event = "conn.limited",
+                reason = full.reason(),
+                peer_address = %address,
+                count = self.count,
+            );
+            self.count = 0;
+            self.next = now + LIMITED_EVENT_INTERVAL;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::pki::{Authority, Validity, create_certificate_file, create_key_file};
+    use crate::clock::Clock;
+    use crate::peer::Identities;
+    use crate::tls::Credentials;
+    use arc_swap::ArcSwap;
+    use liaison_protocol::id::{Micros, NetworkName};
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+    use tokio::io::AsyncReadExt as _;
+
+    /// Whoever waits makes the time pass.
+    #[derive(Default)]
+    struct Leaping(Mutex<Duration>);
+
+    impl Clock for Leaping {
+        fn now(&self) -> Micros {
+            Micros(0)
+        }
+
+        fn monotonic(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+
+        fn until(&self, monotonic: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            let mut now = self.0.lock().unwrap();
+            *now = monotonic.max(*now);
+            Box::pin(async {})
+        }
+    }
+
+    fn entrance(clock: Arc<Leaping>) -> Entrance {
+        let network: NetworkName = "demo.liaison.example".parse().unwrap();
+        let (not_before, not_after) = (Micros(0), Micros(Micros::DAY));
+        let validity = Validity {
+            not_before,
+            not_after,
+        };
+        let issued = Authority::create("Test", not_before, not_after)
+            .unwrap()
+            .issue_node(&network, &"hub-1".parse().unwrap(), &[], &[], validity)
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+        create_certificate_file(&certificate, issued.certificate_pem()).unwrap();
+        create_key_file(&key, issued.key_pem()).unwrap();
+        let credentials = Arc::new(Credentials::load(&certificate, &key).unwrap());
+        let identities = Arc::new(ArcSwap::from_pointee(Identities::new(network, [], [])));
+        Entrance {
+            acceptor: Arc::new(Acceptor::new(credentials, identities, clock)),
+            lines: Lines::new(Limits::default()),
+        }
+    }
+
+    #[tokio::test]
+    async fn fault_94_a_shortage_of_descriptors_pauses_the_door_and_does_not_close_it() {
+        const EMFILE: i32 = 24;
+        const ECONNABORTED: i32 = 103;
+        let clock = Arc::new(Leaping::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let failures = Mutex::new(VecDeque::from([EMFILE, EMFILE, ECONNABORTED]));
+        let (sender, _lines) = mpsc::channel(1);
+        let shutdown = Shutdown::new(clock.clone());
+        let entrance = entrance(clock.clone());
+        let accept = || async {
+            let failure = failures.lock().unwrap().pop_front();
+            match failure {
+                Some(code) => Err(io::Error::from_raw_os_error(code)),
+                None => listener.accept().await,
+            }
+        };
+        let mut byte = [0];
+        tokio::select! {
+            () = accept_for_ever(accept, &entrance, &sender, &shutdown) => {}
+            // By this clock every handshake is too slow: the client was accepted, and is closed.
+            read = client.read(&mut byte) => assert_eq!(read.unwrap(), 0),
+        }
+        assert_eq!(
+            clock.monotonic(),
+            2 * ACCEPT_PAUSE + entrance.lines.limits().handshake
+        );
+    }
+}
