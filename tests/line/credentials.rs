@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use super::certificate::*;
 use super::support::*;
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tonic::{Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::certificate::*;
 use super::support::*;
 
 /// tonic's own client judges by the machine's clock, so these certificates hold for a lifetime.

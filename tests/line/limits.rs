@@ -7,6 +7,7 @@ use liaison::tls::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::certificate::*;
 use super::support::*;
 
 /// What the other end of a connection that is over reads: no more bytes, by an end or by a break.

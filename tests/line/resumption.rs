@@ -14,6 +14,7 @@ use rustls::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate::*;
 use super::support::*;
 
 /// Shows its certificate until it is told to hide it: what somebody has who stole a session and not the key.

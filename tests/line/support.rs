@@ -1,4 +1,4 @@
-//! A door with somebody behind it, an authority to make good and bad certificates, and a clock that is played.
+//! A door with somebody behind it, a clock that is played, and an ear for the audit.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,17 +13,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use liaison::authority::pki::{create_certificate_file, create_key_file};
 use liaison::clock::Clock;
-use liaison::peer::{Identities, Identity, Owner, Pins};
+use liaison::peer::{Identities, Owner, Pins};
 use liaison::shutdown::Shutdown;
 use liaison::tls::{Acceptor, Caller, Credentials, Door, Limits, Line, Lines};
 use liaison_protocol::id::{Hash, Micros, NetworkName};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
-};
 use rustls::client::ClientConnection;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
 use rustls::{AlertDescription, ClientConfig, RootCertStore};
@@ -35,6 +31,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt as _;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use super::certificate::{Ca, Leaf, node_leaf, pem};
 
 /// Some day on which the tests play.
 pub(super) const TODAY: Micros = Micros(1_795_000_000 * Micros::SECOND);
@@ -139,141 +137,6 @@ impl fmt::Debug for ClientTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTime")
     }
-}
-
-/// An authority that issues whatever it is asked for, right or wrong.
-pub(super) struct Ca {
-    issuer: Issuer<'static, KeyPair>,
-    pub(super) certificate: CertificateDer<'static>,
-}
-
-/// A leaf with its key, and the certificates a client sends with it.
-#[derive(Clone)]
-pub(super) struct Leaf {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: Arc<KeyPair>,
-}
-
-impl Leaf {
-    pub(super) fn key_der(&self) -> PrivateKeyDer<'static> {
-        PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
-    }
-
-    /// As the directory pins it.
-    pub(super) fn key_hash(&self) -> Hash {
-        use rcgen::PublicKeyData as _;
-        Hash::of(&[&self.key.subject_public_key_info()])
-    }
-}
-
-/// A certificate by the profile, valid from an hour ago until tomorrow.
-pub(super) fn profile(identity: &Identity) -> CertificateParams {
-    let mut params = named("a system");
-    params.subject_alt_names = vec![uri(&identity.uri(&network()))];
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    if let Identity::Node(_) = identity {
-        let usages = &mut params.extended_key_usages;
-        usages.push(ExtendedKeyUsagePurpose::ServerAuth);
-    }
-    params
-}
-
-pub(super) fn uri(uri: &str) -> SanType {
-    SanType::URI(uri.try_into().unwrap())
-}
-
-pub(super) fn dns(name: &str) -> SanType {
-    SanType::DnsName(name.try_into().unwrap())
-}
-
-pub(super) fn of_partner(id: &str) -> Identity {
-    Identity::Partner {
-        partner: id.parse().unwrap(),
-        system: "ops-1".parse().unwrap(),
-    }
-}
-
-pub(super) fn of_node(id: &str) -> Identity {
-    Identity::Node(id.parse().unwrap())
-}
-
-fn named(common_name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
-    valid(
-        &mut params,
-        TODAY.plus(-Micros::HOUR),
-        TODAY.plus(Micros::DAY),
-    );
-    params
-}
-
-pub(super) fn valid(params: &mut CertificateParams, from: Micros, until: Micros) {
-    let seconds = |time: Micros| Duration::from_secs((time.0 / Micros::SECOND) as u64);
-    params.not_before = date_time_ymd(1970, 1, 1) + seconds(from);
-    params.not_after = date_time_ymd(1970, 1, 1) + seconds(until);
-}
-
-impl Ca {
-    pub(super) fn named(common_name: &str) -> Self {
-        Self::with(common_name, |_| {})
-    }
-
-    pub(super) fn with(common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let (params, key) = (authority(common_name, change), KeyPair::generate().unwrap());
-        let certificate = params.self_signed(&key).unwrap().into();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
-    }
-
-    /// An authority under this one.
-    pub(super) fn below(&self, common_name: &str) -> Self {
-        let (params, key) = (authority(common_name, |_| {}), KeyPair::generate().unwrap());
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().into();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
-    }
-
-    /// A leaf by the profile.
-    pub(super) fn leaf(&self, identity: &Identity) -> Leaf {
-        self.issue(&profile(identity), KeyPair::generate().unwrap())
-    }
-
-    /// A leaf by the profile, changed in one respect.
-    pub(super) fn leaf_with(
-        &self,
-        identity: &Identity,
-        change: impl FnOnce(&mut CertificateParams),
-    ) -> Leaf {
-        let mut params = profile(identity);
-        change(&mut params);
-        self.issue(&params, KeyPair::generate().unwrap())
-    }
-
-    pub(super) fn issue(&self, params: &CertificateParams, key: KeyPair) -> Leaf {
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Leaf {
-            chain: vec![certificate.into()],
-            key: Arc::new(key),
-        }
-    }
-}
-
-fn authority(common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
-    let mut params = named(common_name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    change(&mut params);
-    params
 }
 
 /// A door of node hub-1, behind which everything that is said is said back. FR and KE are registered, under one authority.
@@ -462,12 +325,6 @@ async fn echo(mut line: Line) {
     }
 }
 
-pub(super) fn node_leaf(authority: &Ca) -> Leaf {
-    authority.leaf_with(&of_node("hub-1"), |params| {
-        params.subject_alt_names.push(dns("hub-1.example.int"));
-    })
-}
-
 /// FR and KE under one authority, with these pinned keys for FR and these signing keys registered.
 pub(super) fn registered(authority: &Ca, fr_keys: &[Hash], signing: &[Vec<u8>]) -> Identities {
     let pins = |keys: &[Hash]| Pins {
@@ -512,12 +369,6 @@ impl CredentialFiles {
         create_certificate_file(&self.certificate, &pem(&leaf.chain[0])).unwrap();
         create_key_file(&self.key, &leaf.key.serialize_pem()).unwrap();
     }
-}
-
-pub(super) fn pem(certificate: &[u8]) -> String {
-    use base64::Engine as _;
-    let body = base64::engine::general_purpose::STANDARD.encode(certificate);
-    format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
 }
 
 /// The leaf a server showed.

@@ -8,6 +8,7 @@ use rcgen::{
 use rustls::AlertDescription as Alert;
 use std::sync::Arc;
 
+use super::certificate::*;
 use super::support::*;
 use liaison::peer::{Identities, Owner, Pins};
 
