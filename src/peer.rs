@@ -3,110 +3,22 @@
 //! TLS says who is calling; what the caller may do is the directory's business.
 
 mod identities;
+mod identity;
 
-use std::fmt;
-
-use liaison_protocol::id::{Hash, Micros, NetworkName, NodeId, PartnerId, SystemId};
+use liaison_protocol::id::{Hash, Micros, NetworkName, PartnerId};
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 pub use identities::{Identities, Pins};
+pub use identity::{Identity, Owner};
 
 /// One URI, one point on a curve and a few extensions fit into 2 KiB; a larger certificate carries something else.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 << 10;
 
 /// A leaf, two intermediates and the root that some clients send along. Longer chains only make path building costly.
 pub const CHAIN_CERTIFICATES_MAX: usize = 4;
-
-/// Whom a certificate names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Identity {
-    /// One system of a partner.
-    Partner {
-        /// The partner, in upper case as everywhere but in the certificate.
-        partner: PartnerId,
-        /// Which of its systems.
-        system: SystemId,
-    },
-    /// A node of the network.
-    Node(NodeId),
-}
-
-/// Who answers for an identity, and whose certificates the directory therefore pins.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Owner {
-    /// A partner answers for all its systems.
-    Partner(PartnerId),
-    /// A node answers for itself.
-    Node(NodeId),
-}
-
-impl Identity {
-    /// Reads `spiffe://<network>/partner/<id>/<system>` or `spiffe://<network>/node/<id>`: lower case, no port, no query, no
-    /// escapes, no slash at the end. Whatever is not exactly that names nobody.
-    pub fn parse(uri: &str, network: &NetworkName) -> Result<Self, BadPeer> {
-        let (host, path) =
-            uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).ok_or(BadPeer::NoIdentity)?;
-        let host: NetworkName = host.parse().map_err(|_| BadPeer::NoIdentity)?;
-        let identity = Self::from_path(path).ok_or(BadPeer::NoIdentity)?;
-        if host == *network { Ok(identity) } else { Err(BadPeer::OtherNetwork) }
-    }
-
-    fn from_path(path: &str) -> Option<Self> {
-        let words: Vec<&str> = path.splitn(4, '/').collect();
-        match words[..] {
-            ["partner", partner, system] => {
-                // Upper case would give one partner two spellings.
-                let lower = !partner.bytes().any(|byte| byte.is_ascii_uppercase());
-                Some(Self::Partner {
-                    partner: lower.then(|| partner.to_ascii_uppercase())?.parse().ok()?,
-                    system: system.parse().ok()?,
-                })
-            }
-            ["node", node] => Some(Self::Node(node.parse().ok()?)),
-            _ => None,
-        }
-    }
-
-    /// The one URI that stands in this identity's certificates.
-    pub fn uri(&self, network: &NetworkName) -> String {
-        match self {
-            Self::Partner { partner, system } => {
-                let partner = partner.as_str().to_ascii_lowercase();
-                format!("spiffe://{network}/partner/{partner}/{system}")
-            }
-            Self::Node(node) => format!("spiffe://{network}/node/{node}"),
-        }
-    }
-
-    /// Whose pins decide.
-    pub fn owner(&self) -> Owner {
-        match self {
-            Self::Partner { partner, .. } => Owner::Partner(partner.clone()),
-            Self::Node(node) => Owner::Node(node.clone()),
-        }
-    }
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Partner { partner, system } => write!(f, "partner {partner}, system {system}"),
-            Self::Node(node) => write!(f, "node {node}"),
-        }
-    }
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Partner(partner) => write!(f, "partner {partner}"),
-            Self::Node(node) => write!(f, "node {node}"),
-        }
-    }
-}
 
 /// The authenticated other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,16 +33,21 @@ pub struct Peer {
 impl Peer {
     /// Reads whom a chain names, leaf first. The caller has verified the chain and that the other end holds the leaf's key;
     /// what is checked here is that the leaf follows this network's profile, so that it can name one party only.
-    pub fn from_verified_chain(chain: &[CertificateDer<'_>], network: &NetworkName) -> Result<Self, BadPeer> {
+    pub fn from_verified_chain(
+        chain: &[CertificateDer<'_>],
+        network: &NetworkName,
+    ) -> Result<Self, BadPeer> {
         let leaf = chain.first().ok_or(BadPeer::NoCertificate)?;
         // Sizes first: what follows parses.
-        if chain.len() > CHAIN_CERTIFICATES_MAX || chain.iter().any(|one| one.len() > CERTIFICATE_BYTES_MAX) {
+        if chain.len() > CHAIN_CERTIFICATES_MAX
+            || chain.iter().any(|one| one.len() > CERTIFICATE_BYTES_MAX)
+        {
             return Err(BadPeer::ChainTooComplex);
         }
         let Ok((&[], certificate)) = X509Certificate::from_der(leaf) else {
             return Err(BadPeer::Malformed);
         };
-        let identity = identity(&certificate, network)?;
+        let identity = only_identity(&certificate, network)?;
         check_usage(&certificate, &identity)?;
         let point = p256_point(&certificate)?;
         let seconds = certificate.validity().not_after.timestamp();
@@ -173,7 +90,10 @@ impl Peer {
 }
 
 /// Exactly one URI, and beside it only what the role may have. The common name is never looked at.
-fn identity(certificate: &X509Certificate<'_>, network: &NetworkName) -> Result<Identity, BadPeer> {
+fn only_identity(
+    certificate: &X509Certificate<'_>,
+    network: &NetworkName,
+) -> Result<Identity, BadPeer> {
     let names = match certificate.subject_alternative_name() {
         Ok(Some(extension)) => &extension.value.general_names,
         Ok(None) => return Err(BadPeer::NoIdentity),
@@ -194,7 +114,11 @@ fn identity(certificate: &X509Certificate<'_>, network: &NetworkName) -> Result<
         GeneralName::IPAddress(_) => matches!(identity, Identity::Node(_)),
         _ => false,
     };
-    if names.iter().all(fits) { Ok(identity) } else { Err(BadPeer::AmbiguousIdentity) }
+    if names.iter().all(fits) {
+        Ok(identity)
+    } else {
+        Err(BadPeer::AmbiguousIdentity)
+    }
 }
 
 /// Partners call and nodes call and answer, so that a partner's certificate can never stand in for a node's.
@@ -210,16 +134,29 @@ fn check_usage(certificate: &X509Certificate<'_>, identity: &Identity) -> Result
         || usage.ocsp_signing
         || !usage.other.is_empty();
     let answers = matches!(identity, Identity::Node(_));
-    if usage.client_auth && usage.server_auth == answers && !more { Ok(()) } else { Err(BadPeer::WrongUsage) }
+    if usage.client_auth && usage.server_auth == answers && !more {
+        Ok(())
+    } else {
+        Err(BadPeer::WrongUsage)
+    }
 }
 
 /// The public key as an uncompressed point of P-256 (SEC 1, 2.3.3), 65 bytes: the one form gRPC's C core can speak to.
 fn p256_point(certificate: &X509Certificate<'_>) -> Result<Box<[u8]>, BadPeer> {
     let key = certificate.public_key();
-    let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    let curve = key
+        .algorithm
+        .parameters
+        .as_ref()
+        .and_then(|parameters| parameters.as_oid().ok());
     let point = key.subject_public_key.as_ref();
-    let is_p256 = key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256);
-    if is_p256 && point.len() == 65 && point[0] == 4 { Ok(point.into()) } else { Err(BadPeer::WeakKey) }
+    let is_p256 =
+        key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256);
+    if is_p256 && point.len() == 65 && point[0] == 4 {
+        Ok(point.into())
+    } else {
+        Err(BadPeer::WeakKey)
+    }
 }
 
 /// Why the other end is not believed. Carries nothing that the other end wrote.
@@ -241,7 +178,9 @@ pub enum BadPeer {
     #[error("the certificate belongs to another network")]
     OtherNetwork,
     /// Extended key usage absent, "any", too wide or too narrow for the role.
-    #[error("the extended key usage is not exactly clientAuth (partners) or clientAuth and serverAuth (nodes)")]
+    #[error(
+        "the extended key usage is not exactly clientAuth (partners) or clientAuth and serverAuth (nodes)"
+    )]
     WrongUsage,
     /// A key that signs notices, logs or directories must not be on the line.
     #[error("the certificate's key is registered as a signing key")]
@@ -261,7 +200,11 @@ pub enum BadPeer {
     #[error("the key is not among the keys pinned for this identity")]
     KeyNotPinned,
     /// A certificate of the chain has ended.
-    #[error("the certificate ended at {} and it is {}", seconds(not_after), seconds(now))]
+    #[error(
+        "the certificate ended at {} and it is {}",
+        seconds(not_after),
+        seconds(now)
+    )]
     Expired {
         /// Its last second.
         not_after: Micros,
@@ -269,7 +212,11 @@ pub enum BadPeer {
         now: Micros,
     },
     /// A certificate of the chain has not begun.
-    #[error("the certificate begins at {} and it is {}", seconds(not_before), seconds(now))]
+    #[error(
+        "the certificate begins at {} and it is {}",
+        seconds(not_before),
+        seconds(now)
+    )]
     NotYetValid {
         /// Its first second.
         not_before: Micros,
@@ -313,66 +260,17 @@ impl BadPeer {
 mod tests {
     use super::*;
 
-    fn network() -> NetworkName {
-        "demo.liaison.example".parse().unwrap()
-    }
-
-    #[test]
-    fn an_identity_is_written_and_read_back() {
-        let partner =
-            Identity::Partner { partner: "INTERPOL-GS".parse().unwrap(), system: "ops-1".parse().unwrap() };
-        let node = Identity::Node("hub-1".parse().unwrap());
-        let uri = "spiffe://demo.liaison.example/partner/interpol-gs/ops-1";
-        assert_eq!(partner.uri(&network()), uri);
-        assert_eq!(Identity::parse(uri, &network()), Ok(partner));
-        let uri = "spiffe://demo.liaison.example/node/hub-1";
-        assert_eq!(node.uri(&network()), uri);
-        assert_eq!(Identity::parse(uri, &network()), Ok(node));
-    }
-
-    #[test]
-    fn an_identity_has_one_spelling() {
-        for bad in [
-            "",
-            "spiffe://",
-            "spiffe://demo.liaison.example",
-            "spiffe://demo.liaison.example/",
-            "spiffe://demo.liaison.example/partner/fr",
-            "spiffe://demo.liaison.example/partner/fr/",
-            "spiffe://demo.liaison.example/partner//ops-1",
-            "spiffe://demo.liaison.example/partner/FR/ops-1",
-            "spiffe://demo.liaison.example/partner/fR/ops-1",
-            "spiffe://demo.liaison.example/partner/fr/OPS-1",
-            "spiffe://demo.liaison.example/partner/fr/ops-1/",
-            "spiffe://demo.liaison.example/partner/fr/ops-1/x",
-            "spiffe://demo.liaison.example/partner/fr/ops-1?x",
-            "spiffe://demo.liaison.example/partner/fr/ops-1#x",
-            "spiffe://demo.liaison.example/partner/f%72/ops-1",
-            "spiffe://demo.liaison.example/partner/*/ops-1",
-            "spiffe://demo.liaison.example/Partner/fr/ops-1",
-            "spiffe://demo.liaison.example//partner/fr/ops-1",
-            "spiffe://demo.liaison.example:443/partner/fr/ops-1",
-            "spiffe://x@demo.liaison.example/partner/fr/ops-1",
-            "spiffe://Demo.liaison.example/partner/fr/ops-1",
-            "SPIFFE://demo.liaison.example/partner/fr/ops-1",
-            "https://demo.liaison.example/partner/fr/ops-1",
-            "spiffe://demo.liaison.example/node/",
-            "spiffe://demo.liaison.example/node/Hub-1",
-            "spiffe://demo.liaison.example/node/hub-1/x",
-            "spiffe://demo.liaison.example/group/fr",
-        ] {
-            assert_eq!(Identity::parse(bad, &network()), Err(BadPeer::NoIdentity), "{bad:?}");
-        }
-        assert_eq!(
-            Identity::parse("spiffe://demo.liaison.example.net/partner/fr/ops-1", &network()),
-            Err(BadPeer::OtherNetwork)
-        );
-    }
-
     #[test]
     fn no_chain_and_no_certificate_name_nobody() {
-        assert_eq!(Peer::from_verified_chain(&[], &network()), Err(BadPeer::NoCertificate));
+        let network: NetworkName = "demo.liaison.example".parse().unwrap();
+        assert_eq!(
+            Peer::from_verified_chain(&[], &network),
+            Err(BadPeer::NoCertificate)
+        );
         let junk = CertificateDer::from(vec![0x30, 0]);
-        assert_eq!(Peer::from_verified_chain(&[junk], &network()), Err(BadPeer::Malformed));
+        assert_eq!(
+            Peer::from_verified_chain(&[junk], &network),
+            Err(BadPeer::Malformed)
+        );
     }
 }

@@ -1,4 +1,6 @@
-//! What the node and the command promise, told as stories: one module for each room.
+//! Everything that is told from outside: the path of a notice, the line, the vectors, and the lists that are imported.
 
 #[path = "import/mod.rs"]
 mod import;
+#[path = "line/mod.rs"]
+mod line;

@@ -31,6 +31,9 @@ const ALPN: &[u8] = b"h2";
 /// Enough for what a client sends before it has read our alert; then it is cut off.
 const LINGER_BYTES_MAX: u64 = 64 << 10;
 
+/// A round trip over a satellite and some; it counts into the time for the handshake.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+
 /// Makes lines out of connections, by the credentials and identities of the moment.
 pub struct Acceptor {
     credentials: Arc<Credentials>,
@@ -41,40 +44,71 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Both are looked at anew for each handshake, so a reload or a new directory counts from the next one.
-    pub fn new(credentials: Arc<Credentials>, identities: Arc<ArcSwap<Identities>>, clock: SharedClock) -> Self {
-        Self { credentials, identities, provider: Arc::new(ring::default_provider()), clock }
+    pub fn new(
+        credentials: Arc<Credentials>,
+        identities: Arc<ArcSwap<Identities>>,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            credentials,
+            identities,
+            provider: Arc::new(ring::default_provider()),
+            clock,
+        }
     }
 
     pub(super) fn clock(&self) -> &SharedClock {
         &self.clock
     }
 
-    /// One handshake. The caller bounds how long it may take; what is returned as an error has been answered with an alert
-    /// and is closed.
-    pub(super) async fn accept(&self, tcp: TcpStream) -> Result<Accepted, Refused> {
-        let verifier = Verifier::new(self.identities.load_full(), self.provider.signature_verification_algorithms);
+    /// One handshake. The caller bounds how long it may take; who is refused has been answered with an alert, written to the
+    /// audit and closed.
+    pub(super) async fn accept(&self, tcp: TcpStream, address: SocketAddr) -> Option<Accepted> {
+        let verifier = Verifier::new(
+            self.identities.load_full(),
+            self.provider.signature_verification_algorithms,
+        );
         let acceptor = TlsAcceptor::from(Arc::new(self.config(verifier.clone())));
         let stream = match acceptor.accept(tcp).into_fallible().await {
             Ok(stream) => stream,
             Err((error, tcp)) => {
-                linger(tcp).await;
-                return Err(refused(error, &verifier));
+                // Before anything that the client can draw out.
+                refused(error, &verifier).audit(address);
+                self.linger(tcp).await;
+                return None;
             }
-        };
-        let Some(Ok(peer)) = verifier.verdict() else {
-            return Err(Refused::Protocol("no certificate was judged".to_owned()));
         };
         // rustls refuses other protocols by itself, but lets a client pass that names none.
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+            Refused::Protocol("the client offers no h2".to_owned()).audit(address);
             let (mut tcp, mut session) = stream.into_inner();
             session.send_close_notify();
             let mut bytes = Vec::new();
             if session.write_tls(&mut bytes).is_ok() && tcp.write_all(&bytes).await.is_ok() {
-                linger(tcp).await;
+                self.linger(tcp).await;
             }
-            return Err(Refused::Protocol("the client offers no h2".to_owned()));
+            return None;
         }
-        Ok(Accepted { stream, peer: Arc::new(peer), judged_by: verifier.identities().clone() })
+        let peer = verifier.verdict().and_then(Result::ok);
+        Some(Accepted {
+            stream,
+            peer: Arc::new(peer.expect("a full handshake judged a certificate and let it pass")),
+            judged_by: verifier.identities().clone(),
+        })
+    }
+
+    /// Lets the alert arrive: closing with unread bytes would reset the connection, and some systems then forget what they
+    /// had received.
+    async fn linger(&self, mut tcp: TcpStream) {
+        if tcp.shutdown().await.is_err() {
+            return;
+        }
+        let (mut rest, mut nowhere) = (tcp.take(LINGER_BYTES_MAX), tokio::io::sink());
+        tokio::select! {
+            // Whether the client closes or breaks off, it has had its chance to read.
+            _ = tokio::io::copy(&mut rest, &mut nowhere) => {}
+            () = self.clock.until(self.clock.monotonic() + LINGER_MAX) => {}
+        }
     }
 
     /// Whether the identities have changed since a handshake began, and its peer would no longer be let in.
@@ -84,11 +118,10 @@ impl Acceptor {
             return Ok(());
         }
         let chain = accepted.stream.get_ref().1.peer_certificates();
-        let chain = chain.unwrap_or_default();
-        match (identities.admit(chain, self.clock.now()), chain.first()) {
-            (Ok(_), _) => Ok(()),
-            (Err(why), Some(leaf)) => Err(Rejected::new(why, leaf).into()),
-            (Err(_), None) => Err(Refused::NoCertificate),
+        let chain = chain.expect("a full handshake shows a certificate");
+        match identities.admit(chain, self.clock.now()) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(Rejected::new(why, &chain[0]).into()),
         }
     }
 
@@ -189,19 +222,13 @@ fn refused(error: io::Error, verifier: &Verifier) -> Refused {
     if let Some(Err(rejected)) = verifier.verdict() {
         return rejected.into();
     }
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>())
+    {
         Some(Error::NoCertificatesPresented) => Refused::NoCertificate,
         Some(error) => Refused::Protocol(error.to_string()),
         None => Refused::Gone(error),
-    }
-}
-
-/// Lets the alert arrive: closing with unread bytes would reset the connection and throw away what we said last.
-async fn linger(mut tcp: TcpStream) {
-    if tcp.shutdown().await.is_ok() {
-        let mut rest = tcp.take(LINGER_BYTES_MAX);
-        // Whether the client closes or breaks off, it has had its chance to read.
-        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::acceptor::{Acceptor, Refused};
+use super::acceptor::{Accepted, Acceptor, Refused};
 use super::line::{Caller, Line};
 use super::lines::{Full, Limits, Lines, Slot};
 use crate::shutdown::Shutdown;
@@ -37,9 +37,16 @@ pub struct Door {
 
 impl Door {
     /// Binds; clients can connect and wait from here.
-    pub async fn bind(address: SocketAddr, acceptor: Arc<Acceptor>, limits: Limits) -> io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        acceptor: Arc<Acceptor>,
+        limits: Limits,
+    ) -> io::Result<Self> {
         let lines = Lines::new(limits);
-        Ok(Self { listener: TcpListener::bind(address).await?, entrance: Entrance { acceptor, lines } })
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            entrance: Entrance { acceptor, lines },
+        })
     }
 
     /// Where it listens, with the port the system chose when none was asked for.
@@ -105,7 +112,8 @@ async fn accept_for_ever<F>(
         match accept().await {
             Ok((tcp, address)) => match entrance.lines.enter(address) {
                 Ok(slot) => {
-                    let (entrance, sender, stage) = (entrance.clone(), sender.clone(), shutdown.clone());
+                    let (entrance, sender, stage) =
+                        (entrance.clone(), sender.clone(), shutdown.clone());
                     shutdown.spawn_for_caller("handshake", async move {
                         tokio::select! {
                             biased;
@@ -139,32 +147,53 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 impl Entrance {
-    async fn receive(self, tcp: TcpStream, address: SocketAddr, slot: Slot, sender: &mpsc::Sender<Line>) {
+    async fn receive(
+        self,
+        tcp: TcpStream,
+        address: SocketAddr,
+        slot: Slot,
+        sender: &mpsc::Sender<Line>,
+    ) {
+        // Answers are small and waited for. Where it cannot be set, the handshake fails as well.
+        let _ = tcp.set_nodelay(true);
         let clock = self.acceptor.clock();
         let last = clock.monotonic() + self.lines.limits().handshake;
-        let line = tokio::select! {
-            line = self.line(tcp, address, slot) => line,
-            () = clock.until(last) => Err(Refused::Slow),
+        let accepted = tokio::select! {
+            accepted = self.acceptor.accept(tcp, address) => accepted,
+            () = clock.until(last) => return Refused::Slow.audit(address),
         };
-        match line {
+        let Some(accepted) = accepted else { return };
+        match self.line(accepted, address, slot) {
             // Nobody takes lines any more when the node stops; the line then closes with this task.
             Ok(line) => drop(sender.send(line).await),
             Err(refused) => refused.audit(address),
         }
     }
 
-    async fn line(&self, tcp: TcpStream, address: SocketAddr, mut slot: Slot) -> Result<Line, Refused> {
-        // Answers are small and waited for.
-        tcp.set_nodelay(true).map_err(Refused::Gone)?;
-        let accepted = self.acceptor.accept(tcp).await?;
+    fn line(
+        &self,
+        accepted: Accepted,
+        address: SocketAddr,
+        mut slot: Slot,
+    ) -> Result<Line, Refused> {
         let ended = CancellationToken::new();
         slot.open(&accepted.peer, &ended).map_err(Refused::Full)?;
         // In this order: whoever changes identities and then ends lines either finds this one in the list, or is seen here.
         self.acceptor.recheck(&accepted)?;
-        let caller = Caller { peer: accepted.peer, address };
+        let caller = Caller {
+            peer: accepted.peer,
+            address,
+        };
         let clock = self.acceptor.clock().clone();
         let limits = self.lines.limits();
-        Ok(Line::new(accepted.stream, caller, ended, slot, limits, clock))
+        Ok(Line::new(
+            accepted.stream,
+            caller,
+            ended,
+            slot,
+            limits,
+            clock,
+        ))
     }
 }
 
@@ -228,7 +257,10 @@ mod tests {
     fn entrance(clock: Arc<Leaping>) -> Entrance {
         let network: NetworkName = "demo.liaison.example".parse().unwrap();
         let (not_before, not_after) = (Micros(0), Micros(Micros::DAY));
-        let validity = Validity { not_before, not_after };
+        let validity = Validity {
+            not_before,
+            not_after,
+        };
         let issued = Authority::create("Test", not_before, not_after)
             .unwrap()
             .issue_node(&network, &"hub-1".parse().unwrap(), &[], &[], validity)
@@ -251,7 +283,9 @@ mod tests {
         const ECONNABORTED: i32 = 103;
         let clock = Arc::new(Leaping::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         let failures = Mutex::new(VecDeque::from([EMFILE, EMFILE, ECONNABORTED]));
         let (sender, _lines) = mpsc::channel(1);
         let shutdown = Shutdown::new(clock.clone());
@@ -269,6 +303,9 @@ mod tests {
             // By this clock every handshake is too slow: the client was accepted, and is closed.
             read = client.read(&mut byte) => assert_eq!(read.unwrap(), 0),
         }
-        assert_eq!(clock.monotonic(), 2 * ACCEPT_PAUSE + entrance.lines.limits().handshake);
+        assert_eq!(
+            clock.monotonic(),
+            2 * ACCEPT_PAUSE + entrance.lines.limits().handshake
+        );
     }
 }

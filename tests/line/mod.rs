@@ -1,0 +1,11 @@
+//! The line: real handshakes over loopback TCP against a real door, with certificates made on the fly and a played clock.
+//! Names carry the row of the catalogue of threats and faults that they hold.
+
+mod admission;
+mod certificate;
+mod credentials;
+mod grpc;
+mod limits;
+mod protocol;
+mod resumption;
+mod support;
