@@ -33,15 +33,10 @@ pub struct Peer {
 impl Peer {
     /// Reads whom a chain names, leaf first. The caller has verified the chain and that the other end holds the leaf's key;
     /// what is checked here is that the leaf follows this network's profile, so that it can name one party only.
-    pub fn from_verified_chain(
-        chain: &[CertificateDer<'_>],
-        network: &NetworkName,
-    ) -> Result<Self, BadPeer> {
+    pub fn from_verified_chain(chain: &[CertificateDer<'_>], network: &NetworkName) -> Result<Self, BadPeer> {
         let leaf = chain.first().ok_or(BadPeer::NoCertificate)?;
         // Sizes first: what follows parses.
-        if chain.len() > CHAIN_CERTIFICATES_MAX
-            || chain.iter().any(|one| one.len() > CERTIFICATE_BYTES_MAX)
-        {
+        if chain.len() > CHAIN_CERTIFICATES_MAX || chain.iter().any(|one| one.len() > CERTIFICATE_BYTES_MAX) {
             return Err(BadPeer::ChainTooComplex);
         }
         let Ok((&[], certificate)) = X509Certificate::from_der(leaf) else {
@@ -90,10 +85,7 @@ impl Peer {
 }
 
 /// Exactly one URI, and beside it only what the role may have. The common name is never looked at.
-fn only_identity(
-    certificate: &X509Certificate<'_>,
-    network: &NetworkName,
-) -> Result<Identity, BadPeer> {
+fn only_identity(certificate: &X509Certificate<'_>, network: &NetworkName) -> Result<Identity, BadPeer> {
     let names = match certificate.subject_alternative_name() {
         Ok(Some(extension)) => &extension.value.general_names,
         Ok(None) => return Err(BadPeer::NoIdentity),
@@ -114,11 +106,7 @@ fn only_identity(
         GeneralName::IPAddress(_) => matches!(identity, Identity::Node(_)),
         _ => false,
     };
-    if names.iter().all(fits) {
-        Ok(identity)
-    } else {
-        Err(BadPeer::AmbiguousIdentity)
-    }
+    if names.iter().all(fits) { Ok(identity) } else { Err(BadPeer::AmbiguousIdentity) }
 }
 
 /// Partners call and nodes call and answer, so that a partner's certificate can never stand in for a node's.
@@ -134,29 +122,16 @@ fn check_usage(certificate: &X509Certificate<'_>, identity: &Identity) -> Result
         || usage.ocsp_signing
         || !usage.other.is_empty();
     let answers = matches!(identity, Identity::Node(_));
-    if usage.client_auth && usage.server_auth == answers && !more {
-        Ok(())
-    } else {
-        Err(BadPeer::WrongUsage)
-    }
+    if usage.client_auth && usage.server_auth == answers && !more { Ok(()) } else { Err(BadPeer::WrongUsage) }
 }
 
 /// The public key as an uncompressed point of P-256 (SEC 1, 2.3.3), 65 bytes: the one form gRPC's C core can speak to.
 fn p256_point(certificate: &X509Certificate<'_>) -> Result<Box<[u8]>, BadPeer> {
     let key = certificate.public_key();
-    let curve = key
-        .algorithm
-        .parameters
-        .as_ref()
-        .and_then(|parameters| parameters.as_oid().ok());
+    let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
     let point = key.subject_public_key.as_ref();
-    let is_p256 =
-        key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256);
-    if is_p256 && point.len() == 65 && point[0] == 4 {
-        Ok(point.into())
-    } else {
-        Err(BadPeer::WeakKey)
-    }
+    let is_p256 = key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256);
+    if is_p256 && point.len() == 65 && point[0] == 4 { Ok(point.into()) } else { Err(BadPeer::WeakKey) }
 }
 
 /// Why the other end is not believed. Carries nothing that the other end wrote.
@@ -178,9 +153,7 @@ pub enum BadPeer {
     #[error("the certificate belongs to another network")]
     OtherNetwork,
     /// Extended key usage absent, "any", too wide or too narrow for the role.
-    #[error(
-        "the extended key usage is not exactly clientAuth (partners) or clientAuth and serverAuth (nodes)"
-    )]
+    #[error("the extended key usage is not exactly clientAuth (partners) or clientAuth and serverAuth (nodes)")]
     WrongUsage,
     /// A key that signs notices, logs or directories must not be on the line.
     #[error("the certificate's key is registered as a signing key")]
@@ -200,11 +173,7 @@ pub enum BadPeer {
     #[error("the key is not among the keys pinned for this identity")]
     KeyNotPinned,
     /// A certificate of the chain has ended.
-    #[error(
-        "the certificate ended at {} and it is {}",
-        seconds(not_after),
-        seconds(now)
-    )]
+    #[error("the certificate ended at {} and it is {}", seconds(not_after), seconds(now))]
     Expired {
         /// Its last second.
         not_after: Micros,
@@ -212,11 +181,7 @@ pub enum BadPeer {
         now: Micros,
     },
     /// A certificate of the chain has not begun.
-    #[error(
-        "the certificate begins at {} and it is {}",
-        seconds(not_before),
-        seconds(now)
-    )]
+    #[error("the certificate begins at {} and it is {}", seconds(not_before), seconds(now))]
     NotYetValid {
         /// Its first second.
         not_before: Micros,
@@ -263,14 +228,8 @@ mod tests {
     #[test]
     fn no_chain_and_no_certificate_name_nobody() {
         let network: NetworkName = "demo.liaison.example".parse().unwrap();
-        assert_eq!(
-            Peer::from_verified_chain(&[], &network),
-            Err(BadPeer::NoCertificate)
-        );
+        assert_eq!(Peer::from_verified_chain(&[], &network), Err(BadPeer::NoCertificate));
         let junk = CertificateDer::from(vec![0x30, 0]);
-        assert_eq!(
-            Peer::from_verified_chain(&[junk], &network),
-            Err(BadPeer::Malformed)
-        );
+        assert_eq!(Peer::from_verified_chain(&[junk], &network), Err(BadPeer::Malformed));
     }
 }

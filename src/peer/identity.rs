@@ -33,17 +33,11 @@ impl Identity {
     /// Reads `spiffe://<network>/partner/<id>/<system>` or `spiffe://<network>/node/<id>`: lower case, no port, no query, no
     /// escapes, no slash at the end. Whatever is not exactly that names nobody.
     pub fn parse(uri: &str, network: &NetworkName) -> Result<Self, BadPeer> {
-        let (host, path) = uri
-            .strip_prefix("spiffe://")
-            .and_then(|rest| rest.split_once('/'))
-            .ok_or(BadPeer::NoIdentity)?;
+        let (host, path) =
+            uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).ok_or(BadPeer::NoIdentity)?;
         let host: NetworkName = host.parse().map_err(|_| BadPeer::NoIdentity)?;
         let identity = Self::from_path(path).ok_or(BadPeer::NoIdentity)?;
-        if host == *network {
-            Ok(identity)
-        } else {
-            Err(BadPeer::OtherNetwork)
-        }
+        if host == *network { Ok(identity) } else { Err(BadPeer::OtherNetwork) }
     }
 
     fn from_path(path: &str) -> Option<Self> {
@@ -110,10 +104,8 @@ mod tests {
 
     #[test]
     fn an_identity_is_written_and_read_back() {
-        let partner = Identity::Partner {
-            partner: "INTERPOL-GS".parse().unwrap(),
-            system: "ops-1".parse().unwrap(),
-        };
+        let partner =
+            Identity::Partner { partner: "INTERPOL-GS".parse().unwrap(), system: "ops-1".parse().unwrap() };
         let node = Identity::Node("hub-1".parse().unwrap());
         let uri = "spiffe://demo.liaison.example/partner/interpol-gs/ops-1";
         assert_eq!(partner.uri(&network()), uri);
@@ -154,17 +146,10 @@ mod tests {
             "spiffe://demo.liaison.example/node/hub-1/x",
             "spiffe://demo.liaison.example/group/fr",
         ] {
-            assert_eq!(
-                Identity::parse(bad, &network()),
-                Err(BadPeer::NoIdentity),
-                "{bad:?}"
-            );
+            assert_eq!(Identity::parse(bad, &network()), Err(BadPeer::NoIdentity), "{bad:?}");
         }
         assert_eq!(
-            Identity::parse(
-                "spiffe://demo.liaison.example.net/partner/fr/ops-1",
-                &network()
-            ),
+            Identity::parse("spiffe://demo.liaison.example.net/partner/fr/ops-1", &network()),
             Err(BadPeer::OtherNetwork)
         );
     }

@@ -44,17 +44,8 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Both are looked at anew for each handshake, so a reload or a new directory counts from the next one.
-    pub fn new(
-        credentials: Arc<Credentials>,
-        identities: Arc<ArcSwap<Identities>>,
-        clock: SharedClock,
-    ) -> Self {
-        Self {
-            credentials,
-            identities,
-            provider: Arc::new(ring::default_provider()),
-            clock,
-        }
+    pub fn new(credentials: Arc<Credentials>, identities: Arc<ArcSwap<Identities>>, clock: SharedClock) -> Self {
+        Self { credentials, identities, provider: Arc::new(ring::default_provider()), clock }
     }
 
     pub(super) fn clock(&self) -> &SharedClock {
@@ -64,10 +55,7 @@ impl Acceptor {
     /// One handshake. The caller bounds how long it may take; who is refused has been answered with an alert, written to the
     /// audit and closed.
     pub(super) async fn accept(&self, tcp: TcpStream, address: SocketAddr) -> Option<Accepted> {
-        let verifier = Verifier::new(
-            self.identities.load_full(),
-            self.provider.signature_verification_algorithms,
-        );
+        let verifier = Verifier::new(self.identities.load_full(), self.provider.signature_verification_algorithms);
         let acceptor = TlsAcceptor::from(Arc::new(self.config(verifier.clone())));
         let stream = match acceptor.accept(tcp).into_fallible().await {
             Ok(stream) => stream,
@@ -222,10 +210,7 @@ fn refused(error: io::Error, verifier: &Verifier) -> Refused {
     if let Some(Err(rejected)) = verifier.verdict() {
         return rejected.into();
     }
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Error>())
-    {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::NoCertificatesPresented) => Refused::NoCertificate,
         Some(error) => Refused::Protocol(error.to_string()),
         None => Refused::Gone(error),

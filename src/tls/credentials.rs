@@ -106,50 +106,29 @@ impl fmt::Debug for Credentials {
 }
 
 fn load(certificate_file: &Path, key_file: &Path) -> Result<Loaded, BadCredentials> {
-    let refused = |file: &Path, rule| BadCredentials::Refused {
-        file: file.to_owned(),
-        rule,
-    };
+    let refused = |file: &Path, rule| BadCredentials::Refused { file: file.to_owned(), rule };
     let (pem, _) = read(certificate_file)?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|_| refused(certificate_file, "not a PEM certificate chain"))?;
-    let leaf = chain
-        .first()
-        .ok_or_else(|| refused(certificate_file, "holds no PEM certificate"))?;
+    let leaf = chain.first().ok_or_else(|| refused(certificate_file, "holds no PEM certificate"))?;
     let (_, parsed) = X509Certificate::from_der(leaf)
         .map_err(|_| refused(certificate_file, "its first certificate cannot be read"))?;
-    let valid_until = Micros(
-        parsed
-            .validity()
-            .not_after
-            .timestamp()
-            .saturating_mul(Micros::SECOND),
-    );
+    let valid_until = Micros(parsed.validity().not_after.timestamp().saturating_mul(Micros::SECOND));
     let certificate = Hash::of(&[leaf]);
 
     let (pem, mode) = read(key_file)?;
     if mode & 0o077 != 0 {
-        return Err(refused(
-            key_file,
-            "a private key must be closed to group and others: chmod 600",
-        ));
+        return Err(refused(key_file, "a private key must be closed to group and others: chmod 600"));
     }
-    let key = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| refused(key_file, "holds no PEM private key"))?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| refused(key_file, "holds no PEM private key"))?;
     let key = default_provider()
         .key_provider
         .load_private_key(key)
         .map_err(|_| refused(key_file, "not a private key this node can use"))?;
     let certified = CertifiedKey::new(chain, key);
-    certified
-        .keys_match()
-        .map_err(|_| refused(key_file, "does not belong to the certificate"))?;
-    Ok(Loaded {
-        certified: Arc::new(certified),
-        certificate,
-        valid_until,
-    })
+    certified.keys_match().map_err(|_| refused(key_file, "does not belong to the certificate"))?;
+    Ok(Loaded { certified: Arc::new(certified), certificate, valid_until })
 }
 
 /// The bytes and the permissions of one and the same open file, so that nobody can exchange it between the two looks.
@@ -162,15 +141,9 @@ fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), BadCredentials> {
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         Ok((bytes, mode))
     };
-    let (bytes, mode) = bytes().map_err(|source| BadCredentials::Unreadable {
-        file: path.to_owned(),
-        source,
-    })?;
+    let (bytes, mode) = bytes().map_err(|source| BadCredentials::Unreadable { file: path.to_owned(), source })?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(BadCredentials::Refused {
-            file: path.to_owned(),
-            rule: "larger than 64 KiB",
-        });
+        return Err(BadCredentials::Refused { file: path.to_owned(), rule: "larger than 64 KiB" });
     }
     Ok((bytes, mode))
 }

@@ -37,16 +37,9 @@ pub struct Door {
 
 impl Door {
     /// Binds; clients can connect and wait from here.
-    pub async fn bind(
-        address: SocketAddr,
-        acceptor: Arc<Acceptor>,
-        limits: Limits,
-    ) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, acceptor: Arc<Acceptor>, limits: Limits) -> io::Result<Self> {
         let lines = Lines::new(limits);
-        Ok(Self {
-            listener: TcpListener::bind(address).await?,
-            entrance: Entrance { acceptor, lines },
-        })
+        Ok(Self { listener: TcpListener::bind(address).await?, entrance: Entrance { acceptor, lines } })
     }
 
     /// Where it listens, with the port the system chose when none was asked for.
@@ -112,8 +105,7 @@ async fn accept_for_ever<F>(
         match accept().await {
             Ok((tcp, address)) => match entrance.lines.enter(address) {
                 Ok(slot) => {
-                    let (entrance, sender, stage) =
-                        (entrance.clone(), sender.clone(), shutdown.clone());
+                    let (entrance, sender, stage) = (entrance.clone(), sender.clone(), shutdown.clone());
                     shutdown.spawn_for_caller("handshake", async move {
                         tokio::select! {
                             biased;
@@ -147,13 +139,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 impl Entrance {
-    async fn receive(
-        self,
-        tcp: TcpStream,
-        address: SocketAddr,
-        slot: Slot,
-        sender: &mpsc::Sender<Line>,
-    ) {
+    async fn receive(self, tcp: TcpStream, address: SocketAddr, slot: Slot, sender: &mpsc::Sender<Line>) {
         // Answers are small and waited for. Where it cannot be set, the handshake fails as well.
         let _ = tcp.set_nodelay(true);
         let clock = self.acceptor.clock();
@@ -170,30 +156,15 @@ impl Entrance {
         }
     }
 
-    fn line(
-        &self,
-        accepted: Accepted,
-        address: SocketAddr,
-        mut slot: Slot,
-    ) -> Result<Line, Refused> {
+    fn line(&self, accepted: Accepted, address: SocketAddr, mut slot: Slot) -> Result<Line, Refused> {
         let ended = CancellationToken::new();
         slot.open(&accepted.peer, &ended).map_err(Refused::Full)?;
         // In this order: whoever changes identities and then ends lines either finds this one in the list, or is seen here.
         self.acceptor.recheck(&accepted)?;
-        let caller = Caller {
-            peer: accepted.peer,
-            address,
-        };
+        let caller = Caller { peer: accepted.peer, address };
         let clock = self.acceptor.clock().clone();
         let limits = self.lines.limits();
-        Ok(Line::new(
-            accepted.stream,
-            caller,
-            ended,
-            slot,
-            limits,
-            clock,
-        ))
+        Ok(Line::new(accepted.stream, caller, ended, slot, limits, clock))
     }
 }
 
@@ -257,10 +228,7 @@ mod tests {
     fn entrance(clock: Arc<Leaping>) -> Entrance {
         let network: NetworkName = "demo.liaison.example".parse().unwrap();
         let (not_before, not_after) = (Micros(0), Micros(Micros::DAY));
-        let validity = Validity {
-            not_before,
-            not_after,
-        };
+        let validity = Validity { not_before, not_after };
         let issued = Authority::create("Test", not_before, not_after)
             .unwrap()
             .issue_node(&network, &"hub-1".parse().unwrap(), &[], &[], validity)
@@ -283,9 +251,7 @@ mod tests {
         const ECONNABORTED: i32 = 103;
         let clock = Arc::new(Leaping::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let failures = Mutex::new(VecDeque::from([EMFILE, EMFILE, ECONNABORTED]));
         let (sender, _lines) = mpsc::channel(1);
         let shutdown = Shutdown::new(clock.clone());
@@ -303,9 +269,6 @@ mod tests {
             // By this clock every handshake is too slow: the client was accepted, and is closed.
             read = client.read(&mut byte) => assert_eq!(read.unwrap(), 0),
         }
-        assert_eq!(
-            clock.monotonic(),
-            2 * ACCEPT_PAUSE + entrance.lines.limits().handshake
-        );
+        assert_eq!(clock.monotonic(), 2 * ACCEPT_PAUSE + entrance.lines.limits().handshake);
     }
 }

@@ -66,10 +66,7 @@ impl Line {
     /// connection lives. A write fails with the read that precedes it.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.ended.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "this node ended the line",
-            )),
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "this node ended the line")),
             Poll::Pending => Ok(()),
         }
     }
@@ -84,11 +81,7 @@ impl Connected for Line {
 }
 
 impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_ended(cx)?;
         let before = buffer.filled().len();
         if let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
@@ -96,19 +89,12 @@ impl AsyncRead for Line {
             return Poll::Ready(result);
         }
         ready!(self.silence.poll_over(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "nothing came from the other end",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came from the other end")))
     }
 }
 
 impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_ended(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -99,10 +99,7 @@ impl Full {
 
 impl Lines {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            state: Arc::default(),
-        }
+        Self { limits, state: Arc::default() }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -149,12 +146,7 @@ impl Lines {
         state.connections += 1;
         state.last += 1;
         *state.by_address.entry(address).or_default() += 1;
-        Ok(Slot {
-            lines: self.clone(),
-            number: state.last,
-            address,
-            owner: None,
-        })
+        Ok(Slot { lines: self.clone(), number: state.last, address, owner: None })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,12 +212,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits {
-            connections: 3,
-            connections_per_address: 2,
-            handshakes: 3,
-            ..Limits::default()
-        }
+        Limits { connections: 3, connections_per_address: 2, handshakes: 3, ..Limits::default() }
     }
 
     fn from(address: &str) -> SocketAddr {
@@ -235,9 +222,7 @@ mod tests {
     #[test]
     fn fault_97_one_subscriber_cannot_take_the_places_of_others() {
         let lines = Lines::new(limits());
-        let first = lines
-            .enter(from("2001:db8::1"))
-            .unwrap_or_else(|_| panic!());
+        let first = lines.enter(from("2001:db8::1")).unwrap_or_else(|_| panic!());
         let _second = lines.enter(from("2001:db8::2"));
         assert_eq!(
             lines.enter(from("2001:db8::3")).err(),
@@ -245,20 +230,14 @@ mod tests {
             "a network of 64 bits is one subscriber"
         );
         let _third = lines.enter(from("192.0.2.1"));
-        assert_eq!(
-            lines.enter(from("192.0.2.2")).err(),
-            Some(Full::Connections)
-        );
+        assert_eq!(lines.enter(from("192.0.2.2")).err(), Some(Full::Connections));
         drop(first);
         assert_eq!(lines.enter(from("::ffff:192.0.2.2")).err(), None);
     }
 
     #[test]
     fn fault_97_handshakes_have_a_limit_of_their_own() {
-        let lines = Lines::new(Limits {
-            handshakes: 1,
-            ..limits()
-        });
+        let lines = Lines::new(Limits { handshakes: 1, ..limits() });
         let _first = lines.enter(from("192.0.2.1"));
         assert_eq!(lines.enter(from("192.0.2.2")).err(), Some(Full::Handshakes));
     }

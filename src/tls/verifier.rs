@@ -8,8 +8,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme,
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -27,15 +26,8 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(
-        identities: Arc<Identities>,
-        algorithms: WebPkiSupportedAlgorithms,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            identities,
-            algorithms,
-            verdict: Mutex::new(None),
-        })
+    pub(super) fn new(identities: Arc<Identities>, algorithms: WebPkiSupportedAlgorithms) -> Arc<Self> {
+        Arc::new(Self { identities, algorithms, verdict: Mutex::new(None) })
     }
 
     /// What was judged by.
@@ -45,10 +37,7 @@ impl Verifier {
 
     /// What was found, once; none where no certificate was shown.
     pub(super) fn verdict(&self) -> Option<Result<Peer, Rejected>> {
-        self.verdict
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -110,13 +99,10 @@ fn alert(bad: &BadPeer) -> CertificateError {
         BadPeer::NotYetValid { .. } => CertificateError::NotValidYet,
         BadPeer::UnknownIssuer => CertificateError::UnknownIssuer,
         BadPeer::WrongUsage => CertificateError::InvalidPurpose,
-        BadPeer::SigningKey | BadPeer::KeyNotPinned => {
-            CertificateError::ApplicationVerificationFailure
+        BadPeer::SigningKey | BadPeer::KeyNotPinned => CertificateError::ApplicationVerificationFailure,
+        BadPeer::NoIdentity | BadPeer::AmbiguousIdentity | BadPeer::OtherNetwork | BadPeer::NameConstraint => {
+            CertificateError::NotValidForName
         }
-        BadPeer::NoIdentity
-        | BadPeer::AmbiguousIdentity
-        | BadPeer::OtherNetwork
-        | BadPeer::NameConstraint => CertificateError::NotValidForName,
         BadPeer::NoCertificate
         | BadPeer::Malformed
         | BadPeer::WeakKey
@@ -143,21 +129,13 @@ impl Rejected {
             serial = loggable(&parsed.raw_serial_as_string());
             issuer = loggable(&parsed.issuer().to_string());
         }
-        Self {
-            why,
-            certificate: Hash::of(&[leaf]),
-            serial,
-            issuer,
-        }
+        Self { why, certificate: Hash::of(&[leaf]), serial, issuer }
     }
 }
 
 /// On one line and bounded, whatever the other end wrote into it.
 pub(super) fn loggable(text: &str) -> String {
-    let escaped = text
-        .chars()
-        .take(LOGGED_BYTES_MAX)
-        .flat_map(char::escape_default);
+    let escaped = text.chars().take(LOGGED_BYTES_MAX).flat_map(char::escape_default);
     // `escape_default` leaves ASCII only, so characters are bytes.
     escaped.take(LOGGED_BYTES_MAX).collect()
 }
@@ -168,10 +146,7 @@ mod tests {
 
     #[test]
     fn fault_108_what_a_certificate_says_stays_on_one_short_line() {
-        assert_eq!(
-            loggable("CN=x\nevent=\u{202e}\0"),
-            "CN=x\\nevent=\\u{202e}\\u{0}"
-        );
+        assert_eq!(loggable("CN=x\nevent=\u{202e}\0"), "CN=x\\nevent=\\u{202e}\\u{0}");
         assert_eq!(loggable(&"\u{e9}".repeat(9_000)).len(), LOGGED_BYTES_MAX);
     }
 }

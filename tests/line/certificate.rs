@@ -6,8 +6,8 @@ use std::time::Duration;
 use liaison::peer::Identity;
 use liaison_protocol::id::{Hash, Micros};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -61,10 +61,7 @@ pub(super) fn dns(name: &str) -> SanType {
 }
 
 pub(super) fn of_partner(id: &str) -> Identity {
-    Identity::Partner {
-        partner: id.parse().unwrap(),
-        system: "ops-1".parse().unwrap(),
-    }
+    Identity::Partner { partner: id.parse().unwrap(), system: "ops-1".parse().unwrap() }
 }
 
 pub(super) fn of_node(id: &str) -> Identity {
@@ -74,14 +71,8 @@ pub(super) fn of_node(id: &str) -> Identity {
 fn named(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
-    valid(
-        &mut params,
-        TODAY.plus(-Micros::HOUR),
-        TODAY.plus(Micros::DAY),
-    );
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    valid(&mut params, TODAY.plus(-Micros::HOUR), TODAY.plus(Micros::DAY));
     params
 }
 
@@ -99,20 +90,14 @@ impl Ca {
     pub(super) fn with(common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let (params, key) = (authority(common_name, change), KeyPair::generate().unwrap());
         let certificate = params.self_signed(&key).unwrap().into();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
+        Self { issuer: Issuer::new(params, key), certificate }
     }
 
     /// An authority under this one.
     pub(super) fn below(&self, common_name: &str) -> Self {
         let (params, key) = (authority(common_name, |_| {}), KeyPair::generate().unwrap());
         let certificate = params.signed_by(&key, &self.issuer).unwrap().into();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
+        Self { issuer: Issuer::new(params, key), certificate }
     }
 
     /// A leaf by the profile.
@@ -121,11 +106,7 @@ impl Ca {
     }
 
     /// A leaf by the profile, changed in one respect.
-    pub(super) fn leaf_with(
-        &self,
-        identity: &Identity,
-        change: impl FnOnce(&mut CertificateParams),
-    ) -> Leaf {
+    pub(super) fn leaf_with(&self, identity: &Identity, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let mut params = profile(identity);
         change(&mut params);
         self.issue(&params, KeyPair::generate().unwrap())
@@ -133,10 +114,7 @@ impl Ca {
 
     pub(super) fn issue(&self, params: &CertificateParams, key: KeyPair) -> Leaf {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Leaf {
-            chain: vec![certificate.into()],
-            key: Arc::new(key),
-        }
+        Leaf { chain: vec![certificate.into()], key: Arc::new(key) }
     }
 }
 

@@ -69,10 +69,8 @@ fn fault_105_a_key_that_others_may_read_is_refused_with_its_name_and_the_rule() 
     for mode in [0o640, 0o604, 0o644, 0o660, 0o601] {
         fs::set_permissions(&files.key, fs::Permissions::from_mode(mode)).unwrap();
         let error = files.load().unwrap_err().to_string();
-        let expected = format!(
-            "{}: a private key must be closed to group and others: chmod 600",
-            files.key.display()
-        );
+        let expected =
+            format!("{}: a private key must be closed to group and others: chmod 600", files.key.display());
         assert_eq!(error, expected);
     }
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o400)).unwrap();

@@ -23,12 +23,10 @@ fn for_a_lifetime(params: &mut rcgen::CertificateParams) {
 async fn fault_20_handlers_see_the_peer_and_its_streams_end_with_its_line() {
     // Given a door with the health service behind it,
     let (door, house) = House::build(Limits::default()).await;
-    house
-        .files
-        .write(&house.authority.leaf_with(&of_node("hub-1"), |params| {
-            for_a_lifetime(params);
-            params.subject_alt_names.push(dns("hub-1.example.int"));
-        }));
+    house.files.write(&house.authority.leaf_with(&of_node("hub-1"), |params| {
+        for_a_lifetime(params);
+        params.subject_alt_names.push(dns("hub-1.example.int"));
+    }));
     house.credentials.reload().unwrap();
     let seen = Arc::new(Mutex::new(None));
     let sees = seen.clone();
@@ -54,10 +52,7 @@ async fn fault_20_handlers_see_the_peer_and_its_streams_end_with_its_line() {
         .domain_name("hub-1.example.int")
         .ca_certificate(Certificate::from_pem(pem(&house.authority.certificate)))
         .identity(identity);
-    let channel = Channel::from_shared(format!("https://{}", house.address))
-        .unwrap()
-        .tls_config(tls)
-        .unwrap();
+    let channel = Channel::from_shared(format!("https://{}", house.address)).unwrap().tls_config(tls).unwrap();
     let channel = soon("the channel", channel.connect()).await.unwrap();
     let mut client = HealthClient::new(channel);
     let service = String::new();

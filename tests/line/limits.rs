@@ -76,11 +76,7 @@ async fn fault_97_a_line_from_which_nothing_comes_is_ended() {
 
 #[tokio::test]
 async fn fault_97_one_address_has_so_many_connections_and_no_more() {
-    let mut house = House::open_with(Limits {
-        connections_per_address: 2,
-        ..Limits::default()
-    })
-    .await;
+    let mut house = House::open_with(Limits { connections_per_address: 2, ..Limits::default() }).await;
     let leaf = house.authority.leaf(&of_partner("FR"));
     let (first, _) = house.lets_in(&leaf).await;
     let (mut second, _) = house.lets_in(&leaf).await;
@@ -101,11 +97,7 @@ async fn fault_97_one_address_has_so_many_connections_and_no_more() {
 
 #[tokio::test]
 async fn fault_97_one_partner_has_so_many_lines_and_others_have_theirs() {
-    let mut house = House::open_with(Limits {
-        connections_per_owner: 1,
-        ..Limits::default()
-    })
-    .await;
+    let mut house = House::open_with(Limits { connections_per_owner: 1, ..Limits::default() }).await;
     let fr = house.authority.leaf(&of_partner("FR"));
     let ke = house.authority.leaf(&of_partner("KE"));
     let (_first, _) = house.lets_in(&fr).await;

@@ -45,10 +45,7 @@ async fn fault_21_http_1_1_is_not_spoken() {
     let mut client = house.client(&leaf);
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     let attempt = house.attempt(client).await;
-    assert!(matches!(
-        attempt,
-        Attempt::Alert(Alert::NoApplicationProtocol)
-    ));
+    assert!(matches!(attempt, Attempt::Alert(Alert::NoApplicationProtocol)));
     assert_eq!(house.audit.next("tls.reject").await["reason"], "protocol");
 }
 
@@ -56,13 +53,9 @@ async fn fault_21_http_1_1_is_not_spoken() {
 async fn fault_21_what_is_not_tls_is_closed_and_stays_on_one_line_of_the_log() {
     let mut house = House::open().await;
     let mut tcp = TcpStream::connect(house.address).await.unwrap();
-    tcp.write_all(b"GET / HTTP/1.1\r\nevent=forged\r\n\r\n")
-        .await
-        .unwrap();
+    tcp.write_all(b"GET / HTTP/1.1\r\nevent=forged\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
-    soon("the door to close", tcp.read_to_end(&mut answer))
-        .await
-        .unwrap();
+    soon("the door to close", tcp.read_to_end(&mut answer)).await.unwrap();
     // It is on record while the client still holds on.
     let event = house.audit.next("tls.reject").await;
     assert_eq!(event["reason"], "protocol");

@@ -8,8 +8,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{
-    AlertDescription as Alert, ClientConfig, HandshakeKind, RootCertStore, ServerConfig,
-    SignatureScheme,
+    AlertDescription as Alert, ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SignatureScheme,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -100,9 +99,7 @@ async fn fault_19_the_stock_configuration_lets_a_session_in_without_a_certificat
     let provider = Arc::new(default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(house.authority.certificate.clone()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
     // As the door does it, by the played clock; nothing else is changed.
     let time = house.client_time();
     let mut stock = ServerConfig::builder_with_details(provider, time)

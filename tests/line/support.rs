@@ -192,9 +192,7 @@ impl House {
         let identities = Arc::new(ArcSwap::from_pointee(registered(&authority, &[], &[])));
         let acceptor = Acceptor::new(credentials.clone(), identities.clone(), clock.clone());
         let address = "127.0.0.1:0".parse().unwrap();
-        let door = Door::bind(address, Arc::new(acceptor), limits)
-            .await
-            .unwrap();
+        let door = Door::bind(address, Arc::new(acceptor), limits).await.unwrap();
         let house = Self {
             address: door.address().unwrap(),
             lines: door.lines(),
@@ -212,18 +210,12 @@ impl House {
 
     /// A client as it should be.
     pub(super) fn client(&self, leaf: &Leaf) -> ClientConfig {
-        self.client_that(|builder| {
-            builder
-                .with_client_auth_cert(leaf.chain.clone(), leaf.key_der())
-                .unwrap()
-        })
+        self.client_that(|builder| builder.with_client_auth_cert(leaf.chain.clone(), leaf.key_der()).unwrap())
     }
 
     pub(super) fn client_that(
         &self,
-        build: impl FnOnce(
-            rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
-        ) -> ClientConfig,
+        build: impl FnOnce(rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>) -> ClientConfig,
     ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.certificate.clone()).unwrap();
@@ -248,20 +240,14 @@ impl House {
         self.attempt_over(tcp, config).await
     }
 
-    pub(super) async fn attempt_over(
-        &mut self,
-        tcp: TcpStream,
-        config: impl Into<Arc<ClientConfig>>,
-    ) -> Attempt {
+    pub(super) async fn attempt_over(&mut self, tcp: TcpStream, config: impl Into<Arc<ClientConfig>>) -> Attempt {
         match soon("a handshake", connect(tcp, config)).await {
             Ok(line) => {
                 let caller = soon("the other side of the door", self.callers.recv()).await;
                 Attempt::In(Box::new(line), caller.unwrap())
             }
             Err(error) => {
-                let alert = error
-                    .get_ref()
-                    .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
                 match alert {
                     Some(rustls::Error::AlertReceived(alert)) => Attempt::Alert(*alert),
                     _ => Attempt::Closed,
@@ -327,10 +313,7 @@ async fn echo(mut line: Line) {
 
 /// FR and KE under one authority, with these pinned keys for FR and these signing keys registered.
 pub(super) fn registered(authority: &Ca, fr_keys: &[Hash], signing: &[Vec<u8>]) -> Identities {
-    let pins = |keys: &[Hash]| Pins {
-        authorities: vec![authority.certificate.clone()],
-        keys: keys.to_vec(),
-    };
+    let pins = |keys: &[Hash]| Pins { authorities: vec![authority.certificate.clone()], keys: keys.to_vec() };
     Identities::new(
         network(),
         [
@@ -352,11 +335,7 @@ pub(super) struct CredentialFiles {
 impl CredentialFiles {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self {
-            certificate: folder.path().join("node.pem"),
-            key: folder.path().join("node.key"),
-            _folder: folder,
-        }
+        Self { certificate: folder.path().join("node.pem"), key: folder.path().join("node.key"), _folder: folder }
     }
 
     pub(super) fn load(&self) -> Result<Credentials, liaison::tls::BadCredentials> {
@@ -389,10 +368,7 @@ impl Audit {
         let (sender, events) = mpsc::unbounded_channel();
         let layer = Collect(Mutex::new(sender));
         let subscriber = tracing_subscriber::registry().with(layer);
-        Self {
-            events,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        Self { events, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
     /// The next event of this name; others are passed over.

@@ -1,0 +1,138 @@
+//! Who acts: a partner's identity, keys and node, in one file. An unknown context is an error, never a fall-back.
+
+use std::path::{Path, PathBuf};
+
+use liaison_client::{Client, Endpoint, KnownDirectory, key_file};
+use liaison_protocol::id::{PartnerId, SystemId};
+use liaison_protocol::signer::Ed25519Signer;
+use liaison_protocol::trust::Trust;
+use serde::{Deserialize, Serialize};
+
+use super::{Exit, Failure, read};
+
+/// The file's name in a context's folder.
+pub(super) const FILE: &str = "context.toml";
+
+/// What the file says. Paths start at its folder.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContextFile {
+    /// The partner.
+    pub partner: String,
+    /// Its system, as in its certificate.
+    pub system: String,
+    /// `host:port`.
+    pub node: String,
+    /// A name in the node's certificate, where it is not the address's host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// The authority of the node's certificate.
+    pub authority: PathBuf,
+    /// The partner's certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Signs notices.
+    pub notice_key: PathBuf,
+    /// Signs acknowledgements.
+    pub acknowledgement_key: PathBuf,
+    /// What receipts are verified against.
+    pub trust: PathBuf,
+}
+
+/// A context that has been found and read.
+pub(super) struct Context {
+    /// Who acts.
+    pub partner: PartnerId,
+    /// From which system.
+    pub system: SystemId,
+    /// What receipts are verified against.
+    pub trust: Trust,
+    file: ContextFile,
+    folder: PathBuf,
+}
+
+impl Context {
+    /// Finds a context by name, folder or file.
+    pub(super) fn find(name: Option<&str>) -> Result<Self, Failure> {
+        let usage = |message: String| Failure::new(Exit::Usage, message);
+        let name = name.ok_or_else(|| {
+            usage("no context: say who acts".into()).next("liaison --context liaison/partners/FR …")
+        })?;
+        let given = PathBuf::from(name);
+        let home = std::env::home_dir().unwrap_or_default().join(".config/liaison/contexts").join(name);
+        let places = [given.clone(), given.join(FILE), home.join(FILE)];
+        let path = places.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+            usage(format!(
+                "no context {name}: neither a file, nor a folder with {FILE}, nor a name in {}",
+                home.display()
+            ))
+        })?;
+        Self::read(&path)
+    }
+
+    /// Reads a context's file.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let bad = |problem: String| Failure::new(Exit::Usage, format!("{}: {problem}", path.display()));
+        let text = String::from_utf8(read(path)?).map_err(|_| bad("is not UTF-8".into()))?;
+        let file: ContextFile = toml_edit::de::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let trust = String::from_utf8_lossy(&read(&folder.join(&file.trust))?).into_owned();
+        Ok(Self {
+            partner: file.partner.parse().map_err(|error| bad(format!("partner: {error}")))?,
+            system: file.system.parse().map_err(|error| bad(format!("system: {error}")))?,
+            trust: trust.parse().map_err(|error| bad(format!("{error}")))?,
+            file,
+            folder,
+        })
+    }
+
+    fn text(&self, file: &Path) -> Result<String, Failure> {
+        let path = self.folder.join(file);
+        String::from_utf8(read(&path)?).map_err(|_| Failure::failed(format!("{}: is not UTF-8", path.display())))
+    }
+
+    /// Where the node is.
+    pub(super) fn node(&self) -> &str {
+        &self.file.node
+    }
+
+    /// What a client connects with.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, Failure> {
+        Ok(Endpoint {
+            address: self.file.node.clone(),
+            server_name: self.file.server_name.clone(),
+            authority_pem: self.text(&self.file.authority)?,
+            certificate_pem: self.text(&self.file.certificate)?,
+            key_pem: self.text(&self.file.key)?,
+        })
+    }
+
+    /// A line to the node.
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(&self.endpoint()?).await?)
+    }
+
+    /// A line to the node, and the directory in force there, verified.
+    pub(super) async fn connect_and_know(&self) -> Result<(Client, KnownDirectory), Failure> {
+        let client = self.connect().await?;
+        let known = client.known_directory(0, &self.trust).await?;
+        Ok((client, known))
+    }
+
+    /// The key that signs notices.
+    pub(super) fn notice_key(&self) -> Result<Ed25519Signer, Failure> {
+        self.signer(&self.file.notice_key)
+    }
+
+    /// The key that signs acknowledgements.
+    pub(super) fn acknowledgement_key(&self) -> Result<Ed25519Signer, Failure> {
+        self.signer(&self.file.acknowledgement_key)
+    }
+
+    fn signer(&self, file: &Path) -> Result<Ed25519Signer, Failure> {
+        let text = self.text(file)?;
+        key_file::signer(&text)
+            .map_err(|bad| Failure::failed(format!("{}: {bad}", self.folder.join(file).display())))
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line: results on stdout, talk on stderr, the same exit codes everywhere.
+
+mod context;
+mod demo;
+mod evidence;
+mod import;
+mod network;
+mod operate;
+mod output;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use output::{Exit, Failure, Output};
+
+/// Moves signed notices between agencies, and proves what became of each.
+#[derive(Parser)]
+#[command(name = "liaison", version, max_term_width = 100)]
+struct Args {
+    /// Who acts: a context's name, its folder or its file. See `liaison partner add`.
+    #[arg(short, long, global = true, env = "LIAISON_CONTEXT", value_name = "CONTEXT")]
+    context: Option<String>,
+    /// For people, or one JSON object on one line at the end.
+    #[arg(long, global = true, value_enum, default_value_t = output::Format::Human)]
+    output: output::Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a network: an authority, one node, a directory and an agreement that all members share.
+    Init(network::Init),
+    /// Enrol partners.
+    #[command(subcommand)]
+    Partner(network::PartnerCommand),
+    /// Sign the directory, or show the one in force.
+    #[command(subcommand)]
+    Directory(network::DirectoryCommand),
+    /// Run a node.
+    Serve(operate::Serve),
+    /// How a node of this machine is.
+    Status(operate::Local),
+    /// Ask a node of this machine to read its directory and certificate again.
+    Reload(operate::Local),
+    /// Send a notice and save its receipt.
+    Send(Box<work::Send>),
+    /// What waits for you.
+    Inbox(work::Inbox),
+    /// Sign for a notice: accept, refuse, or say that you have it.
+    Ack(work::Ack),
+    /// One notice that you sent or were sent.
+    Show(work::Show),
+    /// What has become of a notice.
+    Trace(work::Trace),
+    /// Verify receipt files, offline.
+    Verify(evidence::Verify),
+    /// Turn other people's lists into notices.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// A hub, three partners and notices between them, in a temporary folder.
+    Demo(demo::Demo),
+    /// The catalogue of refusals.
+    #[command(subcommand)]
+    Errors(evidence::ErrorsCommand),
+}
+
+/// Parses, runs, prints, and says how it went.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return ExitCode::from(code as u8);
+        }
+    };
+    let mut output = Output::new(args.output);
+    let outcome = runtime().and_then(|runtime| runtime.block_on(run(args, &mut output)));
+    output.finish(outcome)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| Failure::failed(format!("no runtime: {error}")))
+}
+
+async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
+    let context = || context::Context::find(args.context.as_deref());
+    match args.command {
+        Command::Init(command) => command.run(output),
+        Command::Partner(command) => command.run(output),
+        Command::Directory(command) => command.run(output),
+        Command::Serve(command) => command.run(output).await,
+        Command::Status(command) => command.status(output).await,
+        Command::Reload(command) => command.reload(output).await,
+        Command::Send(command) => command.run(&context()?, output).await,
+        Command::Inbox(command) => command.run(&context()?, output).await,
+        Command::Ack(command) => command.run(&context()?, output).await,
+        Command::Show(command) => command.run(&context()?, output).await,
+        Command::Trace(command) => command.run(&context()?, output).await,
+        Command::Verify(command) => command.run(output),
+        Command::Import(command) => command.run(context, output).await,
+        Command::Demo(command) => command.run(output).await,
+        Command::Errors(command) => command.run(output),
+    }
+}
+
+/// Reads a file, or says which one and why not.
+fn read(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+}
+
+/// The folder that `init` made, for commands that change the network.
+#[derive(clap::Args, Clone)]
+struct Folder {
+    /// The folder that `liaison init` made.
+    #[arg(long, default_value = "liaison", value_name = "FOLDER")]
+    folder: PathBuf,
+}

@@ -1,0 +1,313 @@
+//! The folder of a network: everything `init` makes and `partner add` changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use liaison_client::key_file;
+use liaison_protocol::directory::Directory;
+use liaison_protocol::id::{Micros, NetworkId, NetworkName, NodeId, PartnerId, SystemId};
+use liaison_protocol::signer::{Ed25519Signer, Signer};
+use liaison_protocol::tlog::checkpoint::VerifierKey;
+use liaison_protocol::trust::{self, Trust};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+use crate::authority::directory_file::DirectoryFile;
+use crate::authority::pki::{Authority, Validity, create_certificate_file, create_key_file};
+use crate::authority::sign;
+use crate::cli::context::{self, ContextFile};
+use crate::cli::{Failure, output, read};
+use crate::clock::{Entropy as _, SystemEntropy};
+use crate::config;
+use crate::config::folder::{open_all, path_of};
+
+/// Certificates of the starter authority: ten years for itself, one for what it issues.
+const AUTHORITY_DAYS: i64 = 3_653;
+const LEAF_DAYS: i64 = 366;
+/// Clocks of new partners may be behind by this much.
+const BACKDATED_US: i64 = 60 * 60 * Micros::SECOND;
+
+/// A network's folder, read.
+pub(in crate::cli) struct NetworkFolder {
+    path: PathBuf,
+    trust: Trust,
+    directories: Vec<Arc<Directory>>,
+}
+
+fn failed(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure {
+    let path = path.display().to_string();
+    move |problem| Failure::failed(format!("{path}: {problem}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes a signing key and writes it; gives its public half in hexadecimal digits.
+fn new_key(path: &Path) -> Result<String, Failure> {
+    let mut seed = [0; 32];
+    SystemEntropy::new().fill(&mut seed);
+    create_key_file(path, &key_file::to_pem(&seed)).map_err(|error| failed(path)(&error))?;
+    Ok(hex(Ed25519Signer::from_seed(&seed).public().as_bytes()))
+}
+
+fn validity(days: i64) -> Validity {
+    let now = output::now();
+    Validity { not_before: now.plus(-BACKDATED_US), not_after: now.plus(days * Micros::DAY) }
+}
+
+fn day(micros: Micros) -> String {
+    output::time(micros).split('T').next().unwrap_or_default().into()
+}
+
+impl NetworkFolder {
+    /// Makes a network from nothing and signs its first head.
+    pub(in crate::cli) fn create(
+        path: &Path,
+        network: &NetworkName,
+        node: &NodeId,
+        listen: &str,
+        dns: &[String],
+    ) -> Result<Self, Failure> {
+        if path.join("hub.toml").exists() {
+            return Err(Failure::new(
+                crate::cli::Exit::Conflict,
+                format!("{}: there is a network already", path.display()),
+            )
+            .next("choose another --folder"));
+        }
+        let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+        for folder in ["pki", "keys", "directory", "partners", "data"] {
+            let folder = path.join(folder);
+            std::fs::create_dir_all(&folder).map_err(|error| failed(&folder)(&error))?;
+        }
+        let Validity { not_before, not_after } = validity(AUTHORITY_DAYS);
+        let pki = Authority::create(&format!("{network} starter authority"), not_before, not_after)
+            .map_err(|error| failed(path)(&error))?;
+        write_pair(&path.join("pki/ca"), pki.certificate_pem(), pki.key_pem())?;
+        let names: Vec<&str> = dns.iter().map(String::as_str).chain([node.as_str(), "localhost"]).collect();
+        let ips: Vec<std::net::IpAddr> = host.parse().into_iter().collect();
+        let issued = pki
+            .issue_node(network, node, &names, &ips, validity(LEAF_DAYS))
+            .map_err(|error| failed(path)(&error))?;
+        write_pair(&path.join(format!("pki/{node}")), issued.certificate_pem(), issued.key_pem())?;
+        let log_key = new_key(&path.join("keys/log.key"))?;
+        let authority = new_key(&path.join("keys/authority.key"))?;
+        let text = directory_text(network, node, listen, &log_key, &authority);
+        let write = |file: &str, text: &str| {
+            let file = path.join(file);
+            std::fs::write(&file, text).map_err(|error| failed(&file)(&error))
+        };
+        write("directory.toml", &text)?;
+        write("hub.toml", &config::sample(node, listen))?;
+        let file =
+            DirectoryFile::read(&path.join("directory.toml")).map_err(|bad| Failure::failed(bad.to_string()))?;
+        let signer = signer(&path.join("keys/authority.key"))?;
+        let sealed = sign::sign(&file, None, &[&signer], output::now(), &mut SystemEntropy::new())
+            .map_err(|error| failed(path)(&error))?;
+        publish(&path.join("directory"), &sealed)?;
+        write("network.trust", &trust_text(&sealed.directory))?;
+        Self::open(path)
+    }
+
+    /// Opens a network's folder, and verifies every directory in it.
+    pub(in crate::cli) fn open(path: &Path) -> Result<Self, Failure> {
+        let trust_file = path.join("network.trust");
+        if !trust_file.exists() {
+            return Err(Failure::new(
+                crate::cli::Exit::NotFound,
+                format!("{}: there is no network", path.display()),
+            )
+            .next(format!("liaison init --folder {}", path.display())));
+        }
+        let text = String::from_utf8_lossy(&read(&trust_file)?).into_owned();
+        let trust: Trust = text.parse().map_err(|bad: trust::BadTrust| failed(&trust_file)(&bad))?;
+        let directories =
+            open_all(&path.join("directory"), &trust).map_err(|bad| Failure::failed(bad.to_string()))?;
+        if directories.is_empty() {
+            return Err(failed(&path.join("directory"))(&"there is no sealed directory"));
+        }
+        Ok(Self { path: path.into(), trust, directories })
+    }
+
+    pub(in crate::cli) fn network(&self) -> NetworkId {
+        self.trust.network()
+    }
+
+    pub(in crate::cli) fn name(&self) -> &NetworkName {
+        self.newest().head().name()
+    }
+
+    /// The newest sealed directory.
+    pub(in crate::cli) fn newest(&self) -> &Directory {
+        self.directories.last().expect("open found one")
+    }
+
+    pub(in crate::cli) fn trust_text(&self) -> String {
+        trust_text(self.newest())
+    }
+
+    /// Seals and signs directory.toml as the next version.
+    pub(in crate::cli) fn sign(&self) -> Result<Directory, Failure> {
+        let file = DirectoryFile::read(&self.path.join("directory.toml"))
+            .map_err(|bad| Failure::failed(bad.to_string()))?;
+        let signer = signer(&self.path.join("keys/authority.key"))?;
+        let sealed = sign::sign(&file, Some(self.newest()), &[&signer], output::now(), &mut SystemEntropy::new())
+            .map_err(|error| failed(&self.path.join("directory.toml"))(&error))?;
+        publish(&self.path.join("directory"), &sealed)?;
+        Ok(sealed.directory)
+    }
+
+    /// Enrols a partner in directory.toml, and makes its certificate, keys and context.
+    pub(in crate::cli) fn add_partner(
+        &self,
+        partner: &PartnerId,
+        name: &str,
+        category: &str,
+        system: &SystemId,
+        group: &PartnerId,
+    ) -> Result<PathBuf, Failure> {
+        let file = self.path.join("directory.toml");
+        let bad = failed(&file);
+        let text = String::from_utf8_lossy(&read(&file)?).into_owned();
+        let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| bad(&error))?;
+        if self.newest().partner(partner).is_some() {
+            return Err(Failure::new(crate::cli::Exit::Conflict, format!("{partner} is enrolled already")));
+        }
+        let node = self.newest().nodes().next().ok_or_else(|| bad(&"there is no node"))?;
+        let folder = self.path.join("partners").join(partner.as_str());
+        std::fs::create_dir_all(&folder).map_err(|error| failed(&folder)(&error))?;
+        let pki = Authority::from_pem(
+            &String::from_utf8_lossy(&read(&self.path.join("pki/ca.pem"))?),
+            &String::from_utf8_lossy(&read(&self.path.join("pki/ca.key"))?),
+        )
+        .map_err(|error| failed(&self.path.join("pki"))(&error))?;
+        let issued = pki
+            .issue_partner(self.name(), partner, system, validity(LEAF_DAYS))
+            .map_err(|error| failed(&folder)(&error))?;
+        write_pair(&folder.join("tls"), issued.certificate_pem(), issued.key_pem())?;
+        let notice_key = new_key(&folder.join("notice.key"))?;
+        let acknowledgement_key = new_key(&folder.join("acknowledgement.key"))?;
+
+        let number = self.directories.iter().flat_map(|d| d.partners()).map(|p| p.number.0).max().unwrap_or(0) + 1;
+        let mut record = Table::new();
+        record["number"] = value(i64::from(number));
+        record["id"] = value(partner.as_str());
+        record["name"] = value(name);
+        record["category"] = value(category);
+        record["home"] = value(node.id.as_str());
+        record["tls_authorities"] = value(toml_edit::Array::from_iter(["pki/ca.pem"]));
+        let mut keys = ArrayOfTables::new();
+        for (usage, public) in [("notice", notice_key), ("acknowledgement", acknowledgement_key)] {
+            let mut key = Table::new();
+            key["usage"] = value(usage);
+            key["ed25519"] = value(public);
+            key["not_before"] = value(day(output::now().plus(-BACKDATED_US)));
+            key["not_after"] = value(day(output::now().plus(2 * LEAF_DAYS * Micros::DAY)));
+            keys.push(key);
+        }
+        record["key"] = Item::ArrayOfTables(keys);
+        let partners = document.entry("partner").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+        partners.as_array_of_tables_mut().ok_or_else(|| bad(&"partner is no array of tables"))?.push(record);
+        let mut groups =
+            document.get_mut("group").and_then(Item::as_array_of_tables_mut).into_iter().flat_map(|g| g.iter_mut());
+        let members = groups
+            .find(|table| table.get("id").and_then(Item::as_str) == Some(group.as_str()))
+            .and_then(|table| table.get_mut("members"))
+            .and_then(Item::as_array_mut)
+            .ok_or_else(|| bad(&format_args!("there is no group {group} with members")))?;
+        members.push(partner.as_str());
+        drop(groups);
+        std::fs::write(&file, document.to_string()).map_err(|error| bad(&error))?;
+
+        let address = node.addresses.first().cloned().unwrap_or_default();
+        let context = ContextFile {
+            partner: partner.to_string(),
+            system: system.to_string(),
+            node: address,
+            server_name: Some(node.id.to_string()),
+            authority: "authority.pem".into(),
+            certificate: "tls.pem".into(),
+            key: "tls.key".into(),
+            notice_key: "notice.key".into(),
+            acknowledgement_key: "acknowledgement.key".into(),
+            trust: "network.trust".into(),
+        };
+        let context = toml_edit::ser::to_string_pretty(&context).map_err(|error| failed(&folder)(&error))?;
+        let files = [
+            (context::FILE, context),
+            ("authority.pem", pki.certificate_pem().to_string()),
+            ("network.trust", self.trust_text()),
+        ];
+        for (name, text) in files {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|error| failed(&path)(&error))?;
+        }
+        Ok(folder)
+    }
+}
+
+fn write_pair(stem: &Path, certificate: &str, key: &str) -> Result<(), Failure> {
+    let (certificate_file, key_file) = (stem.with_extension("pem"), stem.with_extension("key"));
+    create_certificate_file(&certificate_file, certificate).map_err(|error| failed(&certificate_file)(&error))?;
+    create_key_file(&key_file, key).map_err(|error| failed(&key_file)(&error))
+}
+
+fn signer(path: &Path) -> Result<Ed25519Signer, Failure> {
+    key_file::signer(&String::from_utf8_lossy(&read(path)?)).map_err(|bad| failed(path)(&bad))
+}
+
+/// Written beside and renamed, so that a node never sees half of it.
+fn publish(folder: &Path, sealed: &sign::Sealed) -> Result<(), Failure> {
+    let path = path_of(folder, sealed.directory.head().version());
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, &sealed.bytes).map_err(|error| failed(&beside)(&error))?;
+    std::fs::rename(&beside, &path).map_err(|error| failed(&path)(&error))
+}
+
+fn trust_text(directory: &Directory) -> String {
+    let logs: Vec<_> =
+        directory.nodes().filter_map(|node| VerifierKey::of_log(&node.log_origin, node.log_key.clone())).collect();
+    trust::to_text(directory.head().network(), directory.head().authority(), &logs)
+}
+
+fn directory_text(network: &NetworkName, node: &NodeId, listen: &str, log_key: &str, authority: &str) -> String {
+    let from = day(output::now().plus(-BACKDATED_US));
+    let until = day(output::now().plus(5 * LEAF_DAYS * Micros::DAY));
+    format!(
+        r#"# The directory of {network}, as people write it. `liaison directory sign` seals and signs it as the next version.
+
+network = "{network}"
+renew_after_days = 30
+
+[authority]
+threshold = 1
+keys = ["{authority}"]
+
+[[node]]
+id = "{node}"
+log_origin = "{node}.{network}/log"
+log_key = "{log_key}"
+tls_authorities = ["pki/ca.pem"]
+addresses = ["{listen}"]
+
+[[group]]
+id = "MEMBERS"
+members = []
+
+[[agreement]]
+id = "members"
+originators = ["MEMBERS"]
+recipients = ["MEMBERS"]
+kinds = [
+  "red", "blue", "green", "yellow", "black", "orange", "purple", "silver", "un-special", "diffusion", "message", "request",
+  "answer", "travel-document-alert", "hash-list", "medical-product-alert", "currency-alert",
+]
+highest_handling = "h3"
+highest_tlp = "red"
+highest_precedence = "flash"
+from = "{from}"
+until = "{until}"
+legal_basis = "Starter agreement made by liaison init; replace it by your own."
+"#
+    )
+}

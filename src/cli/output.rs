@@ -1,0 +1,194 @@
+//! What people and programs see: the same content, as lines or as one JSON object.
+
+use std::process::ExitCode;
+
+use liaison_client::ClientError;
+use liaison_protocol::id::Micros;
+use liaison_protocol::reason::Class;
+use serde_json::{Map, Value};
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// Lines for people.
+    Human,
+    /// One object on one line at the end.
+    Json,
+}
+
+/// Exit codes, the same in every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// Called wrongly.
+    Usage = 2,
+    /// Not found.
+    NotFound = 3,
+    /// Not allowed.
+    NotAllowed = 4,
+    /// Conflict.
+    Conflict = 5,
+    /// Unavailable or timed out.
+    Unavailable = 6,
+    /// Verification failed.
+    Unverified = 7,
+    /// Partly delivered.
+    Partly = 8,
+}
+
+/// Why a command failed, in one sentence, and what to do next.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// One sentence.
+    pub message: String,
+    /// The next step, if there is one to name.
+    pub next: Option<String>,
+    /// The catalogue's reason, if a node gave one.
+    pub reason: Option<&'static str>,
+}
+
+impl Failure {
+    /// Failed.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+
+    /// With its exit code.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), next: None, reason: None }
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let reason = error.reason();
+        let exit = match (&error, reason.map(liaison_protocol::reason::Reason::class)) {
+            (_, Some(Class::NotFound | Class::OutOfRange)) => Exit::NotFound,
+            (_, Some(Class::PermissionDenied | Class::Unauthenticated)) => Exit::NotAllowed,
+            (_, Some(Class::AlreadyExists)) => Exit::Conflict,
+            (_, Some(Class::ResourceExhausted | Class::Unavailable)) => Exit::Unavailable,
+            (ClientError::Unreachable { .. }, _) => Exit::Unavailable,
+            (ClientError::Unproven(_), _) => Exit::Unverified,
+            _ => Exit::Failed,
+        };
+        Self {
+            exit,
+            message: error.to_string(),
+            next: reason.map(|reason| reason.next().to_string()),
+            reason: reason.map(liaison_protocol::reason::Reason::word),
+        }
+    }
+}
+
+/// Where a command says what it does and what it found.
+pub struct Output {
+    format: Format,
+    object: Map<String, Value>,
+}
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, object: Map::new() }
+    }
+
+    /// Whether a program reads this.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// A result, for people.
+    pub fn line(&self, text: impl AsRef<str>) {
+        if !self.is_json() {
+            println!("{}", text.as_ref());
+        }
+    }
+
+    /// Talk, for people.
+    pub fn talk(&self, text: impl AsRef<str>) {
+        if !self.is_json() {
+            eprintln!("{}", text.as_ref());
+        }
+    }
+
+    /// A result, for programs.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.object.insert(key.into(), value.into());
+    }
+
+    /// One object on a line of its own, for programs that follow.
+    pub fn emit(&self, value: &Value) {
+        if self.is_json() {
+            println!("{value}");
+        }
+    }
+
+    pub(super) fn finish(mut self, outcome: Result<Exit, Failure>) -> ExitCode {
+        let exit = match outcome {
+            Ok(exit) => exit,
+            Err(failure) => {
+                if self.is_json() {
+                    let mut error = Map::new();
+                    error.insert("message".into(), failure.message.into());
+                    error.insert("reason".into(), failure.reason.into());
+                    error.insert("next".into(), failure.next.into());
+                    self.object.insert("error".into(), error.into());
+                } else {
+                    eprintln!(" ✘ {}", failure.message);
+                    if let Some(next) = failure.next {
+                        eprintln!("   next: {next}");
+                    }
+                }
+                failure.exit
+            }
+        };
+        if self.is_json() && !self.object.is_empty() {
+            println!("{}", Value::Object(self.object));
+        }
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A moment in UTC, for people and programs alike.
+pub(super) fn time(micros: Micros) -> String {
+    match jiff::Timestamp::from_microsecond(micros.0) {
+        Ok(timestamp) => format!("{timestamp:.3}"),
+        Err(_) => format!("{} µs", micros.0),
+    }
+}
+
+/// Now, by this machine's clock.
+pub(super) fn now() -> Micros {
+    use crate::clock::Clock as _;
+    crate::clock::SystemClock::new().now()
+}
+
+/// How long ago, in the largest unit that fits.
+pub(super) fn age(since: Micros, now: Micros) -> String {
+    let seconds = now.since(since).max(0) / Micros::SECOND;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} m", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// The middle of a long name left out.
+pub(super) fn short(name: &str) -> String {
+    match name.strip_prefix("sha256:") {
+        Some(hex) if hex.len() == 64 => format!("sha256:{}…{}", &hex[..4], &hex[60..]),
+        _ => name.into(),
+    }
+}
