@@ -21,11 +21,11 @@ use super::{Shared, beside, rows, schema};
 
 /// The WAL is copied into the database when it has grown to this: long enough that a page written by many batches is copied
 /// once, short enough that the copy keeps no caller waiting much longer than a slow synchronisation does.
-const WAL_BYTES: u64 = 16 << 20;
+pub(super) const WAL_BYTES: u64 = 16 << 20;
 
 /// The right to append to one file. Fields are dropped in this order: the connection is closed before the lock goes.
 pub(super) struct SqliteWriter {
-    connection: Connection,
+    pub(super) connection: Connection,
     _lock: WriterLock,
     shared: Arc<Shared>,
     wal: PathBuf,
