@@ -106,7 +106,11 @@ impl SqliteWriter {
             return Ok(());
         }
         self.empty_wal()?;
-        self.reserve.restore();
+        if long {
+            // So much was written since the last time that there may be room again. Not sooner: a reserve that was just given
+            // up must not come back before it was of use.
+            self.reserve.restore();
+        }
         Ok(())
     }
 
@@ -192,7 +196,14 @@ impl Writer for SqliteWriter {
     }
 
     async fn free_reserve(&mut self) -> bool {
-        self.reserve.free()
+        if !self.reserve.free() {
+            return false;
+        }
+        // The WAL first, or it would take the room piece by piece and give none back.
+        if let Err(error) = self.empty_wal() {
+            self.fail(&error);
+        }
+        true
     }
 }
 

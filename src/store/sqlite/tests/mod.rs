@@ -193,7 +193,7 @@ async fn fault_86_a_batch_without_room_leaves_nothing_and_a_smaller_one_fits() {
 }
 
 #[tokio::test]
-async fn fault_86_the_reserve_holds_real_room_until_it_is_freed() {
+async fn fault_86_the_reserve_holds_real_room_and_the_wal_gets_it_first() {
     let disk = Disk::new();
     let store = disk.open_with(SqliteOptions::default());
     let file = beside(&disk.path(), ".reserve");
@@ -201,8 +201,13 @@ async fn fault_86_the_reserve_holds_real_room_until_it_is_freed() {
     let content = fs::read(&file).unwrap();
     assert_eq!(content.len() as u64, reserve::RESERVE_BYTES);
     assert!(content.iter().filter(|byte| **byte == 0).count() < content.len() / 100);
+    append(&mut writer, vec![accepting(0)]).await;
+    let wal = || fs::metadata(beside(&disk.path(), "-wal")).unwrap().len();
+    assert!(wal() > 0);
+
     assert!(writer.free_reserve().await);
     assert!(!file.exists());
+    assert_eq!(wal(), 0, "what waited for room has found it");
 }
 
 #[tokio::test]
