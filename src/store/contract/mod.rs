@@ -1,19 +1,27 @@
 //! The contract of `store/mod.rs`, one story a clause, told to every implementation.
 
-mod random;
+mod erasing;
+mod noting;
+pub(super) mod random;
+mod reading;
 pub(super) mod samples;
+mod writing;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use liaison_protocol::id::{Hash, Seq};
-use liaison_protocol::tlog::tile::TileId;
 use tempfile::TempDir;
 
+<<<<<<< HEAD
 use self::samples::{about, accepting, accepting_as, as_stored, batch, name, note, notice_id, set, statement};
 use super::memory::MemoryStore;
 use super::sqlite::{SqliteOptions, SqliteStore};
 use super::{Batch, CommitError, Erased, Head, Known, ReadError, SetId, Store, StoredNotice, Writer, WriterError};
+=======
+use self::samples::batch;
+use super::memory::MemoryStore;
+use super::sqlite::{SqliteOptions, SqliteStore};
+use super::{Batch, CommitError, NewEntry, Store, Writer};
+>>>>>>> h3
 
 /// A place where a store lies; each `open` is another handle to what lies there.
 pub(super) struct House {
@@ -54,7 +62,7 @@ pub(super) async fn writer(store: &Arc<dyn Store>) -> Box<dyn Writer> {
 }
 
 /// Commits what follows the writer's head.
-async fn append(writer: &mut Box<dyn Writer>, entries: Vec<super::NewEntry>) -> Batch {
+pub(super) async fn append(writer: &mut Box<dyn Writer>, entries: Vec<NewEntry>) -> Batch {
     let batch = batch(writer.head(), entries);
     writer.commit(&batch).await.expect("a sound batch");
     batch
@@ -65,17 +73,20 @@ fn is_refusal(outcome: Result<(), CommitError>) -> bool {
 }
 
 macro_rules! contract {
-    ($($clause:ident)*) => {
+    ($($part:ident { $($clause:ident)* })*) => {
         mod memory {
-            $(#[tokio::test] async fn $clause() { super::$clause(super::House::memory()).await; })*
+            use super::*;
+            $($(#[tokio::test] async fn $clause() { $part::$clause(House::memory()).await; })*)*
         }
         mod sqlite {
-            $(#[tokio::test] async fn $clause() { super::$clause(super::House::sqlite()).await; })*
+            use super::*;
+            $($(#[tokio::test] async fn $clause() { $part::$clause(House::sqlite()).await; })*)*
         }
     };
 }
 
 contract! {
+<<<<<<< HEAD
     an_empty_store_answers_every_read_with_nothing
     a_batch_is_read_back_as_it_was_given
     a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_nothing
@@ -489,3 +500,35 @@ async fn the_reserve_is_freed_once(house: House) {
     drop(first);
     assert!(writer(&store).await.free_reserve().await, "made again at the next start");
 }
+=======
+    reading {
+        an_empty_store_answers_every_read_with_nothing
+        a_batch_is_read_back_as_it_was_given
+        statements_about_one_come_in_pages
+        entries_come_as_many_as_fit_but_at_least_one
+        answers_come_in_the_order_asked
+        a_set_that_is_not_there_is_damage
+        a_reader_never_sees_part_of_a_commit
+    }
+    writing {
+        a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_nothing
+        a_taken_name_refuses_the_whole_batch
+        a_tile_is_written_once
+        a_set_already_there_is_left_as_it_is
+        fault_73_a_second_writer_is_held_until_the_first_is_gone
+        a_reopened_store_continues_at_its_head
+        a_new_log_begins_where_the_old_one_ended
+        the_reserve_is_freed_once
+    }
+    noting {
+        a_note_never_runs_ahead_of_the_head_it_covers
+        the_newest_head_with_a_note_is_what_may_be_shown
+        a_batch_of_notes_alone_moves_nothing
+    }
+    erasing {
+        erased_parts_are_gone_and_the_envelope_stays
+        an_erased_opening_is_gone_and_the_leaf_stays
+        erasing_what_is_not_there_is_refused
+    }
+}
+>>>>>>> h3
