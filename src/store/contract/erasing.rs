@@ -19,10 +19,7 @@ pub(super) async fn erased_parts_are_gone_and_the_envelope_stays(house: House) {
         writer.commit(&erasing).await.unwrap();
     }
     let after = store.notices(&[Seq(0), Seq(1)]).await.unwrap();
-    let stripped = before[0].clone().map(|notice| StoredNotice {
-        parts: None,
-        ..notice
-    });
+    let stripped = before[0].clone().map(|notice| StoredNotice { parts: None, ..notice });
     assert_eq!(after, [stripped, before[1].clone()]);
     let entries = store.entries(Seq(0)..Seq(1), 1).await.unwrap();
     assert_eq!(entries, [as_stored(0, &accepting(0))]);
@@ -50,11 +47,7 @@ pub(super) async fn erasing_what_is_not_there_is_refused(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
     append(&mut writer, vec![statement(0), accepting(1)]).await;
-    for nothing in [
-        Erased::Parts(Seq(0)),
-        Erased::Parts(Seq(2)),
-        Erased::Opening(Seq(2)),
-    ] {
+    for nothing in [Erased::Parts(Seq(0)), Erased::Parts(Seq(2)), Erased::Opening(Seq(2))] {
         let mut erasing = batch(writer.head(), vec![statement(2)]);
         erasing.erased = vec![Erased::Opening(Seq(0)), nothing];
         assert!(is_refusal(writer.commit(&erasing).await), "{nothing:?}");

@@ -13,15 +13,9 @@ pub(super) async fn a_note_never_runs_ahead_of_the_head_it_covers(house: House) 
     let mut ahead = batch(writer.head(), vec![statement(2)]);
     ahead.notes = vec![note(&ahead.head)];
     let mut between = batch(writer.head(), vec![statement(2)]);
-    between.notes = vec![note(&Head {
-        next: Seq(1),
-        ..between.head
-    })];
+    between.notes = vec![note(&Head { next: Seq(1), ..between.head })];
     let mut elsewhere = batch(writer.head(), vec![statement(2)]);
-    elsewhere.notes = vec![note(&Head {
-        log: 1,
-        ..*writer.head().unwrap()
-    })];
+    elsewhere.notes = vec![note(&Head { log: 1, ..*writer.head().unwrap() })];
     for bad in [ahead, between, elsewhere] {
         assert!(is_refusal(writer.commit(&bad).await));
     }
@@ -54,10 +48,7 @@ pub(super) async fn the_newest_head_with_a_note_is_what_may_be_shown(house: Hous
     assert_eq!(last, Some(note(&second.head)));
 
     let mut again = late;
-    again.notes = vec![StoredNote {
-        note: "with another signature".into(),
-        ..note(&second.head)
-    }];
+    again.notes = vec![StoredNote { note: "with another signature".into(), ..note(&second.head) }];
     writer.commit(&again).await.unwrap();
     let last = store.last_note().await.unwrap();
     assert_eq!(last, Some(again.notes[0].clone()));

@@ -96,13 +96,8 @@ pub(in crate::store) async fn everything(store: &Arc<dyn Store>, part: Range<u64
     let tiles: Vec<_> = (0..40).map(|nth| tile(nth).0).collect();
     let range = Seq(part.start)..Seq(part.end);
     let mut said = vec![
-<<<<<<< HEAD
-        format!("{:?}", store.entries(Seq(0)..Seq(u64::MAX), usize::MAX).await),
-        format!("{:?}", store.entries(Seq(upto / 2)..Seq(upto), 700).await),
-=======
         format!("{:?}", store.entries(range, usize::MAX).await),
         format!("{:?}", store.entries(middle..Seq(u64::MAX), 700).await),
->>>>>>> h3
         format!("{:?}", store.notices(&seqs).await),
         format!("{:?}", store.named(&names).await),
         format!("{:?}", store.tiles(&tiles).await),
@@ -140,16 +135,8 @@ async fn told_alike(plans: &[Plan]) {
             assert_eq!(writers[0].head(), heads.last());
             assert_eq!(writers[1].head(), heads.last());
         }
-<<<<<<< HEAD
-        let upto = heads.last().map_or(0, |head| head.next.0);
-        assert_eq!(everything(&stores[0], upto).await, everything(&stores[1], upto).await);
-=======
         let all = 0..heads.last().map_or(0, |head| head.next.0) + 2;
-        assert_eq!(
-            everything(&stores[0], all.clone()).await,
-            everything(&stores[1], all).await
-        );
->>>>>>> h3
+        assert_eq!(everything(&stores[0], all.clone()).await, everything(&stores[1], all).await);
     }
 }
 

@@ -36,23 +36,13 @@ pub(super) async fn a_batch_is_read_back_as_it_was_given(house: House) {
 
     writer.commit(&given).await.unwrap();
 
-    let expected: Vec<_> = (0..)
-        .zip(&entries)
-        .map(|(seq, entry)| as_stored(seq, entry))
-        .collect();
+    let expected: Vec<_> = (0..).zip(&entries).map(|(seq, entry)| as_stored(seq, entry)).collect();
     let read = store.entries(Seq(0)..Seq(9), 1 << 20).await.unwrap();
     assert_eq!(read, expected);
     let notice = entries[1].notice.clone().unwrap();
-    let stored = StoredNotice {
-        id: notice.id,
-        envelope: notice.envelope,
-        parts: Some(notice.parts),
-    };
+    let stored = StoredNotice { id: notice.id, envelope: notice.envelope, parts: Some(notice.parts) };
     assert_eq!(store.notices(&[Seq(1)]).await.unwrap(), [Some(stored)]);
-    let known = Known {
-        seq: Seq(1),
-        notice: notice_id(1),
-    };
+    let known = Known { seq: Seq(1), notice: notice_id(1) };
     assert_eq!(writer.named(&[name(1)]).await.unwrap(), [Some(known)]);
     assert_eq!(store.about(Seq(1), Seq(1), 9).await.unwrap(), [Seq(2)]);
     let read: Vec<Bytes> = store.sets(&[set(0).0, set(1).0]).await.unwrap();
@@ -75,10 +65,7 @@ pub(super) async fn statements_about_one_come_in_pages(house: House) {
     assert_eq!(page, [5, 6, 8].map(Seq));
     assert_eq!(store.about(Seq(0), Seq(8), 3).await.unwrap(), []);
     assert_eq!(store.about(Seq(0), Seq(u64::MAX), 3).await.unwrap(), []);
-    assert_eq!(
-        store.about(Seq(1), Seq(1), 3).await.unwrap(),
-        [7, 8].map(Seq)
-    );
+    assert_eq!(store.about(Seq(1), Seq(1), 3).await.unwrap(), [7, 8].map(Seq));
 }
 
 pub(super) async fn entries_come_as_many_as_fit_but_at_least_one(house: House) {
@@ -106,18 +93,12 @@ pub(super) async fn answers_come_in_the_order_asked(house: House) {
     append(&mut writer, vec![accepting(0), statement(1), accepting(2)]).await;
 
     let notices = store.notices(&[2, 1, 0, 9, 2].map(Seq)).await.unwrap();
-    let ids: Vec<_> = notices
-        .iter()
-        .map(|notice| notice.as_ref().map(|notice| notice.id))
-        .collect();
+    let ids: Vec<_> = notices.iter().map(|notice| notice.as_ref().map(|notice| notice.id)).collect();
     let id = |seq| Some(notice_id(seq));
     assert_eq!(ids, [id(2), None, id(0), None, id(2)]);
     let asked = [name(2), name(1), name(0)];
     let names = store.named(&asked).await.unwrap();
-    let seqs: Vec<_> = names
-        .iter()
-        .map(|known| known.map(|known| known.seq.0))
-        .collect();
+    let seqs: Vec<_> = names.iter().map(|known| known.map(|known| known.seq.0)).collect();
     assert_eq!(seqs, [Some(2), None, Some(0)]);
     assert_eq!(writer.named(&asked).await.unwrap(), names);
 }

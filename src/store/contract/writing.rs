@@ -8,9 +8,7 @@ use super::samples::{accepting, accepting_as, batch, name, note, notice_id, set,
 use super::{House, append, is_refusal, writer};
 use crate::store::{Batch, Erased, Known, WriterError};
 
-pub(super) async fn a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_nothing(
-    house: House,
-) {
+pub(super) async fn a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_nothing(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
     append(&mut writer, vec![accepting(0), statement(1)]).await;
@@ -28,9 +26,7 @@ pub(super) async fn a_batch_that_contradicts_the_history_or_itself_is_refused_an
         ("leaf of another", |batch| {
             batch.entries[0].leaf = statement(9).leaf;
         }),
-        ("about itself", |batch| {
-            batch.entries[0].about = vec![Seq(2)]
-        }),
+        ("about itself", |batch| batch.entries[0].about = vec![Seq(2)]),
         ("about one twice", |batch| {
             batch.entries[0].about = vec![Seq(1), Seq(1)];
         }),
@@ -61,18 +57,13 @@ pub(super) async fn a_taken_name_refuses_the_whole_batch(house: House) {
     let twice_at_once = vec![accepting_as(1, name(8)), accepting_as(2, name(8))];
 
     for entries in [twice_over_time, twice_at_once] {
-        assert!(is_refusal(
-            writer.commit(&batch(Some(&head), entries)).await
-        ));
+        assert!(is_refusal(writer.commit(&batch(Some(&head), entries)).await));
         assert_eq!(writer.head(), Some(&head));
         let read = store.entries(Seq(1)..Seq(9), 1 << 20).await.unwrap();
         assert_eq!(read, []);
         assert_eq!(writer.named(&[name(8)]).await.unwrap(), [None]);
     }
-    let known = Known {
-        seq: Seq(0),
-        notice: notice_id(0),
-    };
+    let known = Known { seq: Seq(0), notice: notice_id(0) };
     assert_eq!(store.named(&[name(7)]).await.unwrap(), [Some(known)]);
 }
 
@@ -131,9 +122,7 @@ pub(super) async fn a_reopened_store_continues_at_its_head(house: House) {
 pub(super) async fn a_new_log_begins_where_the_old_one_ended(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
-    let old = append(&mut writer, vec![statement(0), statement(1)])
-        .await
-        .head;
+    let old = append(&mut writer, vec![statement(0), statement(1)]).await.head;
     let mut opening = batch(Some(&old), vec![statement(2)]);
     opening.head.log = 1;
     opening.head.base = Seq(2);
@@ -141,10 +130,7 @@ pub(super) async fn a_new_log_begins_where_the_old_one_ended(house: House) {
     writer.commit(&opening).await.unwrap();
     let mut back = batch(Some(&old), vec![statement(3)]);
     (back.first, back.head.next) = (Seq(3), Seq(4));
-    assert!(
-        is_refusal(writer.commit(&back).await),
-        "back to the old log"
-    );
+    assert!(is_refusal(writer.commit(&back).await), "back to the old log");
     let mut noting = batch(Some(&opening.head), Vec::new());
     noting.notes = vec![note(&opening.head)];
     writer.commit(&noting).await.unwrap();
@@ -164,8 +150,5 @@ pub(super) async fn the_reserve_is_freed_once(house: House) {
     assert!(first.free_reserve().await);
     assert!(!first.free_reserve().await);
     drop(first);
-    assert!(
-        writer(&store).await.free_reserve().await,
-        "made again at the next start"
-    );
+    assert!(writer(&store).await.free_reserve().await, "made again at the next start");
 }

@@ -70,12 +70,7 @@ async fn child() {
 }
 
 /// A disk that failed once is never tried again, not by this writer and not by another.
-async fn after_failure(
-    store: &Arc<dyn Store>,
-    mut writer: Box<dyn Writer>,
-    batch: &Batch,
-    error: CommitError,
-) {
+async fn after_failure(store: &Arc<dyn Store>, mut writer: Box<dyn Writer>, batch: &Batch, error: CommitError) {
     assert!(matches!(error, CommitError::Fatal(_)), "{error}");
     let again = writer.commit(batch).await;
     assert!(matches!(again, Err(CommitError::Fatal(_))), "{again:?}");
@@ -120,9 +115,7 @@ fn live_and_be_killed(path: &Path, round: u64) -> u64 {
     for _ in 0..draw[0] % 8 {
         out.read_line(&mut said).expect("a line");
     }
-    std::thread::sleep(Duration::from_micros(
-        u64::from(u16::from_be_bytes([draw[1], draw[2]])) / 2,
-    ));
+    std::thread::sleep(Duration::from_micros(u64::from(u16::from_be_bytes([draw[1], draw[2]])) / 2));
     child.kill().expect("it lives until it is killed");
     child.wait().expect("it is dead");
     out.read_to_string(&mut said).expect("the rest");
@@ -137,10 +130,7 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        Self {
-            store: Arc::new(MemoryStore::new()),
-            head: None,
-        }
+        Self { store: Arc::new(MemoryStore::new()), head: None }
     }
 
     /// Brings the model to the file's head, which must lie between two batches, and compares what came since the last time.
@@ -176,14 +166,8 @@ impl Model {
             let sql = format!("SELECT coalesce(max(seq), -1) FROM {table}");
             assert!(value(&sql) < until, "{table}");
         }
-        assert_eq!(
-            value("SELECT count(*) FROM heads"),
-            value("SELECT count(*) FROM tiles"),
-            "one bundle a batch"
-        );
-        let sound: String = connection
-            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-            .unwrap();
+        assert_eq!(value("SELECT count(*) FROM heads"), value("SELECT count(*) FROM tiles"), "one bundle a batch");
+        let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(sound, "ok");
     }
 }

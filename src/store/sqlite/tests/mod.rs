@@ -23,9 +23,7 @@ struct Disk {
 
 impl Disk {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self) -> PathBuf {
@@ -50,9 +48,7 @@ impl Disk {
     fn occurrences(&self, pieces: &HashSet<Piece>) -> usize {
         let files = [self.path(), beside(&self.path(), "-wal")];
         let files = files.map(|file| fs::read(file).unwrap());
-        let windows = files
-            .iter()
-            .flat_map(|file| file.windows(size_of::<Piece>()));
+        let windows = files.iter().flat_map(|file| file.windows(size_of::<Piece>()));
         let text = windows.filter(|window| window[0] != 0);
         text.filter(|window| pieces.contains(*window)).count()
     }
@@ -71,9 +67,8 @@ fn the_writers_connection_synchronises_every_commit_and_overwrites_what_it_remov
     let store = SqliteStore::open(&disk.path(), small()).unwrap();
     let writer = SqliteWriter::take(Arc::clone(&store.shared)).unwrap();
     let set = |pragma| {
-        let found = writer
-            .connection
-            .pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0));
+        let found =
+            writer.connection.pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0));
         found.unwrap()
     };
     assert_eq!(set("journal_mode"), "wal".to_owned().into());
@@ -93,10 +88,7 @@ fn fault_93_a_newer_format_is_left_alone() {
     let disk = Disk::new();
     drop(disk.open());
     disk.tamper("PRAGMA user_version = 2");
-    assert!(matches!(
-        disk.refused(),
-        WriterError::NewerFormat { found: 2, known: 1 }
-    ));
+    assert!(matches!(disk.refused(), WriterError::NewerFormat { found: 2, known: 1 }));
 }
 
 #[test]
@@ -140,10 +132,7 @@ async fn fault_84_a_damaged_statement_is_named_and_the_rest_is_served() {
         let store = disk.open();
         let read = store.entries(Seq(0)..Seq(3), 1 << 20).await;
         let named = |why: &str| why.starts_with("statement 1 ");
-        assert!(
-            matches!(&read, Err(ReadError::Damaged(why)) if named(why)),
-            "{damage}: {read:?}"
-        );
+        assert!(matches!(&read, Err(ReadError::Damaged(why)) if named(why)), "{damage}: {read:?}");
         for seq in [0, 2] {
             let rest = store.entries(Seq(seq)..Seq(seq + 1), 1).await;
             assert_eq!(rest.unwrap().len(), 1, "{damage}");
@@ -164,10 +153,7 @@ async fn fault_84_a_head_without_its_statements_takes_no_writer() {
 #[tokio::test]
 async fn fault_86_a_batch_without_room_leaves_nothing_and_a_smaller_one_fits() {
     let disk = Disk::new();
-    let full = SqliteOptions {
-        pages_max: Some(40),
-        ..small()
-    };
+    let full = SqliteOptions { pages_max: Some(40), ..small() };
     let store = disk.open_with(full);
     let mut writer = writer(&store).await;
     append(&mut writer, vec![accepting(0)]).await;
@@ -282,9 +268,7 @@ async fn an_erasure_that_a_reader_still_holds_back_is_finished_after_him() {
     let parts = HashSet::from_iter(parts);
     let remains = || disk.occurrences(&parts) > 0;
     let reader = Connection::open(disk.path()).unwrap();
-    reader
-        .execute_batch("BEGIN; SELECT * FROM entries")
-        .unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM entries").unwrap();
     let mut erasing = batch(writer.head(), Vec::new());
     erasing.erased = vec![Erased::Parts(Seq(0))];
     writer.commit(&erasing).await.unwrap();
@@ -306,10 +290,7 @@ async fn the_wal_stays_bounded() {
         append(&mut writer, vec![accepting_bytes(seq, name(seq), 1 << 20)]).await;
         longest = longest.max(fs::metadata(beside(&disk.path(), "-wal")).unwrap().len());
     }
-    assert!(
-        (WAL_BYTES..WAL_BYTES + (2 << 20)).contains(&longest),
-        "{longest}"
-    );
+    assert!((WAL_BYTES..WAL_BYTES + (2 << 20)).contains(&longest), "{longest}");
 }
 
 #[tokio::test]
@@ -340,10 +321,7 @@ async fn more_readers_than_the_queue_holds_are_all_answered() {
     for read in futures_util::future::join_all(reads).await {
         let ids = read.unwrap().into_iter().flatten();
         let expected = [3, 5].map(|seq| accepting(seq).notice.unwrap().id);
-        assert_eq!(
-            ids.map(|StoredNotice { id, .. }| id).collect::<Vec<_>>(),
-            expected
-        );
+        assert_eq!(ids.map(|StoredNotice { id, .. }| id).collect::<Vec<_>>(), expected);
     }
 }
 
