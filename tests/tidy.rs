@@ -2,3 +2,7 @@
 
 #[path = "tidy/generated.rs"]
 mod generated;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+#[path = "tidy/shapes.rs"]
+mod shapes;
