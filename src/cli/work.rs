@@ -249,17 +249,31 @@ impl Ack {
                     }
                 }
             }
-            if let (Some(path), Some(receipt)) = (&self.save, answer.receipts.first()) {
-                let file = mailbox.known().receipt_file(receipt, None)?;
-                std::fs::write(path, file)
-                    .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-                output.line(format!(" ✔ receipt saved: {}", path.display()));
-            }
+        }
+        if let (Some(path), Some(first)) = (&self.save, chosen.first()) {
+            self.keep(&mailbox, first, path).await?;
+            output.line(format!(" ✔ receipt saved: {}", path.display()));
         }
         output.set("acknowledged", results.len() - refused);
         output.set("refused", refused);
         output.set("results", results);
         Ok(if refused == 0 { Exit::Done } else { Exit::Partly })
+    }
+}
+
+impl Ack {
+    /// Saves the receipt of what was said of one notice, with that notice's item.
+    async fn keep(
+        &self,
+        mailbox: &Mailbox<'_>,
+        notice: &liaison_client::Delivered,
+        path: &std::path::Path,
+    ) -> Result<(), Failure> {
+        let name = list_evidence_request::Name::LeafIndex(notice.leaf().0);
+        let (_, receipts) = mailbox.client().evidence(name).await?;
+        let receipt = receipts.last().ok_or_else(|| Failure::new(Exit::Unverified, "no receipt"))?;
+        let file = mailbox.known().receipt_file(receipt, None)?;
+        std::fs::write(path, file).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
     }
 }
 
