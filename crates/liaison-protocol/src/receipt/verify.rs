@@ -232,7 +232,10 @@ impl Run<'_> {
             .checkpoint
             .verify(log)
             .map_err(|bad| fails(format!("expected a signature by {origin}, found {bad}")))?;
-        let witnessed = trust.policy().witnessed(&read.proof.checkpoint);
+        let witnessed = trust
+            .policy()
+            .witnessed(&read.proof.checkpoint)
+            .map_err(|bad| fails(format!("expected cosignatures by witnesses, found {bad}")))?;
         if !witnessed.quorum {
             let found: Vec<_> = witnessed.witnesses.iter().map(|(name, _)| name.as_str()).collect();
             return Err(fails(format!(
