@@ -4,3 +4,5 @@
 mod import;
 #[path = "line/mod.rs"]
 mod line;
+#[path = "vectors/mod.rs"]
+mod vectors;
