@@ -5,6 +5,7 @@
 mod cases;
 mod judges;
 mod mutations;
+mod page;
 
 use std::path::PathBuf;
 use std::process::Command;
