@@ -15,7 +15,8 @@ use serde_json::json;
 use super::context::Context;
 use super::{Exit, Failure, Output, output};
 pub(super) use draft::{Rules, content_part};
-use read::{Mailbox, kind_word, precedence_word};
+pub(super) use read::Mailbox;
+use read::{kind_word, precedence_word};
 
 /// How often `--wait` asks again.
 const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
@@ -387,6 +388,11 @@ impl Trace {
         let path = folder.join(format!("{:03}-{}.receipt", nth, statement.event_name()));
         std::fs::write(&path, file).map_err(|error| failed(&path, error))
     }
+}
+
+/// Traces the caller's own notice, for another command.
+pub(super) async fn trace(context: &Context, reference: Reference, output: &mut Output) -> Result<Exit, Failure> {
+    Trace { named: Named { reference, from: None }, save: None }.run(context, output).await
 }
 
 /// A lifetime in words, e.g. `30d`, as microseconds.

@@ -188,7 +188,7 @@ impl NetworkFolder {
         let notice_key = new_key(&folder.join("notice.key"))?;
         let acknowledgement_key = new_key(&folder.join("acknowledgement.key"))?;
 
-        let number = self.directories.iter().flat_map(|d| d.partners()).map(|p| p.number.0).max().unwrap_or(0) + 1;
+        let number = self.next_number(&document);
         let mut record = Table::new();
         record["number"] = value(i64::from(number));
         record["id"] = value(partner.as_str());
@@ -243,6 +243,19 @@ impl NetworkFolder {
             std::fs::write(&path, text).map_err(|error| failed(&path)(&error))?;
         }
         Ok(folder)
+    }
+}
+
+impl NetworkFolder {
+    /// One that no directory has given and the file does not give yet.
+    fn next_number(&self, document: &DocumentMut) -> u32 {
+        let given =
+            self.directories.iter().flat_map(|directory| directory.partners()).map(|partner| partner.number.0);
+        let tables = document.get("partner").and_then(Item::as_array_of_tables).into_iter().flatten();
+        let written = tables
+            .filter_map(|table| table.get("number").and_then(Item::as_integer))
+            .filter_map(|number| u32::try_from(number).ok());
+        given.chain(written).max().unwrap_or(0) + 1
     }
 }
 

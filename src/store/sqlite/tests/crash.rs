@@ -107,6 +107,7 @@ fn acknowledged(said: &str) -> u64 {
 }
 
 /// A life that ends at a moment nobody chose: some before the first commit, some in the middle of things.
+#[allow(clippy::disallowed_methods, reason = "the moment of death is drawn, not waited for")]
 fn live_and_be_killed(path: &Path, round: u64) -> u64 {
     let mut child = child_at(path, "");
     let mut said = String::new();
