@@ -80,7 +80,8 @@ fn the_vectors_are_what_the_generator_makes() {
 
 #[test]
 fn a_script_that_shares_no_code_with_us_agrees_on_every_vector() {
-    let ready = Command::new("python3")
+    let python = std::env::var_os("LIAISON_PYTHON").unwrap_or_else(|| "python3".into());
+    let ready = Command::new(&python)
         .args(["-c", "import cryptography"])
         .output()
         .is_ok_and(|output| output.status.success());
@@ -92,7 +93,7 @@ fn a_script_that_shares_no_code_with_us_agrees_on_every_vector() {
         eprintln!("SKIPPED: tests/vectors/check.py needs python3 and `pip install cryptography`");
         return;
     }
-    let output = Command::new("python3").arg(folder().join("check.py")).output().expect("python3 starts");
+    let output = Command::new(&python).arg(folder().join("check.py")).output().expect("python starts");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
