@@ -7,3 +7,5 @@ mod commands;
 mod import;
 #[path = "line/mod.rs"]
 mod line;
+#[path = "vectors/mod.rs"]
+mod vectors;

@@ -12,7 +12,7 @@ use crate::envelope::{ACKNOWLEDGEMENT_TYPE, ENVELOPE, Envelope, Expect, MANIFEST
 use crate::id::{Hash, LeafIndex, Micros, NoticeId, PartnerId, PartnerNumber};
 use crate::keyring::{TrustedKey, Usage};
 use crate::limits::RECEIPT_BYTES_MAX;
-use crate::manifest::{Manifest, SignedManifest};
+use crate::manifest::{Manifest, SignedManifest, known};
 use crate::proto;
 use crate::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
 use crate::tlog::checkpoint::{Checkpoint, VerifierKey};
@@ -232,7 +232,10 @@ impl Run<'_> {
             .checkpoint
             .verify(log)
             .map_err(|bad| fails(format!("expected a signature by {origin}, found {bad}")))?;
-        let witnessed = trust.policy().witnessed(&read.proof.checkpoint);
+        let witnessed = trust
+            .policy()
+            .witnessed(&read.proof.checkpoint)
+            .map_err(|bad| fails(format!("expected cosignatures by witnesses, found {bad}")))?;
         if !witnessed.quorum {
             let found: Vec<_> = witnessed.witnesses.iter().map(|(name, _)| name.as_str()).collect();
             return Err(fails(format!(
@@ -456,10 +459,11 @@ impl Known {
             }
             (Event::Expired(Expired { root, count, .. }), Some(Shown::Expired(shown))) => {
                 let number = PartnerNumber(shown.recipient);
-                let data =
-                    items::expired(&salt(&shown.salt)?, LeafIndex(shown.leaf_index), number, shown.outcome());
+                let outcome = known(shown.outcome(), "outcome").map_err(|r| r.message)?;
+                let leaf = LeafIndex(shown.leaf_index);
+                let data = items::expired(&salt(&shown.salt)?, leaf, number, outcome);
                 let partner = self.partner(number)?;
-                let text = format!("{partner}: {} for leaf {}.", shown.outcome().as_str_name(), shown.leaf_index);
+                let text = format!("{partner}: {} for leaf {}.", outcome.as_str_name(), shown.leaf_index);
                 (data, *root, *count, text)
             }
             _ => return Err("expected items of the statement's own kind, found another".into()),
