@@ -235,7 +235,7 @@ impl Ack {
                         let again = if *duplicate { "   (said before)" } else { "" };
                         output.line(format!(
                             " ✔ {reference}   {}   log leaf {}{again}",
-                            verdict.as_str_name(),
+                            verdict.as_str_name().trim_start_matches("VERDICT_"),
                             leaf.unwrap_or_default()
                         ));
                         results.push(

@@ -235,12 +235,10 @@ fn right_cases() -> Vec<Case> {
     let acceptance_says = says(&[&sent, accepted_at, "It is for BORELIA."]);
     let word_says = says(&[
         "hub-1.example/log had BORELIA's signed word at 2026-11-23T12:00:00.000000Z by its own clock.",
-        &format!("BORELIA: VERDICT_REFUSED for {}, leaf 5.", three()[1].notice),
+        &format!("BORELIA: REFUSED for {}, leaf 5.", three()[1].notice),
     ]);
-    let pass_says = says(&[
-        "hub-1.example/log stated ContentHandoverFailure.",
-        "CALDORA: EXPIRED_OUTCOME_NEVER_TRANSMITTED for leaf 5.",
-    ]);
+    let pass_says =
+        says(&["hub-1.example/log stated ContentHandoverFailure.", "CALDORA: NEVER_TRANSMITTED for leaf 5."]);
     let [(acceptance_file, _), (word_file, _), (witnessed_file, _)] = right();
     let shown_none = Pieces { items: vec![], ..acceptance() };
     let mut both = acceptance();
