@@ -2,6 +2,8 @@
 
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
+#[path = "tidy/errors.rs"]
+mod errors;
 #[path = "tidy/generated.rs"]
 mod generated;
 #[path = "tidy/rooms.rs"]
