@@ -60,7 +60,13 @@ enum Standing {
 impl Exchange {
     /// Takes what arrived together, each accepted or refused by itself, and answers with their receipts under one checkpoint.
     pub async fn submit(&self, caller: &Caller, chunk: Vec<Submission>) -> (Vec<Taken>, proto::Receipts) {
-        let mut caller = caller.clone();
+        let mut caller = match self.again(caller) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let refused = chunk.iter().map(|_| Taken::Refused(refusal.clone())).collect();
+                return (refused, proto::Receipts::default());
+            }
+        };
         let mut standings: Vec<_> = chunk.iter().map(|_| Standing::Waiting).collect();
         let mut published = self.published();
         for _ in 0..JUDGED_AGAIN_MAX {
@@ -76,7 +82,11 @@ impl Exchange {
                 _ = changed.wait_for(|now| *now != version) => {}
                 () = self.clock.until(last) => break,
             }
-            caller.directory = self.directories.in_force();
+            match self.again(&caller) {
+                Ok(now) => caller = now,
+                // Shut out meanwhile: judging under the old head would be refused as stale again.
+                Err(_) => break,
+            }
         }
         self.answer(&published, standings).await
     }
