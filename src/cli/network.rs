@@ -1,6 +1,6 @@
 //! Making and changing a network: what a General Secretariat does, on files. Nothing here talks to a node.
 
-mod folder;
+pub(super) mod folder;
 
 use std::path::PathBuf;
 
