@@ -1,8 +1,13 @@
-//! Everything that is told from outside: the path of a notice, the line, the vectors, and the lists that are imported.
+//! What the node and the command promise, told as stories from outside: one module for each room, one binary for all.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 #[path = "bench/mod.rs"]
 mod bench;
+#[path = "commands/mod.rs"]
+mod commands;
 #[path = "import/mod.rs"]
 mod import;
 #[path = "line/mod.rs"]
 mod line;
+#[path = "vectors/mod.rs"]
+mod vectors;

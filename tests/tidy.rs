@@ -1,4 +1,10 @@
 //! The source tree as it should be: generated code fresh, rooms importing only what they may.
 
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
 #[path = "tidy/generated.rs"]
 mod generated;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+#[path = "tidy/shapes.rs"]
+mod shapes;

@@ -5,7 +5,6 @@ mod collect;
 mod cost;
 mod load;
 mod network;
-mod node;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,12 +15,12 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::demo::{self, NodeProcess};
 use super::{Exit, Failure, Output};
 use crate::clock::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use collect::Collectors;
 use load::{Mode, Originator, Plan, Tally};
 use network::TemporaryNetwork;
-use node::Node;
 
 /// Notices sent before anything is counted: caches and windows fill, and the rate says how many to sign.
 const WARM_UP_NOTICES: usize = 4_000;
@@ -93,19 +92,25 @@ impl Bench {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         // Whichever way this ends, the node ends before its folder goes; a panic kills it too.
-        let mut node = Node::start(&network.config(), &network.log()).await?;
+        let node = demo::spawn(&network.config()).await?;
         let measured = tokio::select! {
             measured = self.measure(&network, &node, output) => measured,
             _ = terminate.recv() => Err(Failure::failed("asked to stop")),
             _ = interrupt.recv() => Err(Failure::failed("asked to stop")),
         };
-        node.stop().await;
+        let stopped = node.stop().await;
         network.remove()?;
         self.report(&measured?, output);
+        stopped?;
         Ok(Exit::Done)
     }
 
-    async fn measure(&self, network: &TemporaryNetwork, node: &Node, output: &Output) -> Result<Measured, Failure> {
+    async fn measure(
+        &self,
+        network: &TemporaryNetwork,
+        node: &NodeProcess,
+        output: &Output,
+    ) -> Result<Measured, Failure> {
         let disk_us = cost::disk_us(network.path())?;
         let clock = Arc::new(SystemClock::new());
         let mut originators = Vec::new();
@@ -131,9 +136,10 @@ impl Bench {
         originators = sign(originators, count, &payload)?;
 
         output.talk(format!(" measuring for {} s", self.seconds));
-        let (cpu, before, began) = (node.cpu()?, collectors.counted(), clock.monotonic());
+        let (cpu, before, began) = (cost::cpu(node.id())?, collectors.counted(), clock.monotonic());
         let (back, tally) = self.send(originators, began + Duration::from_secs(self.seconds)).await?;
-        let (elapsed, after, server_cpu) = (clock.monotonic() - began, collectors.counted(), node.cpu()? - cpu);
+        let (elapsed, after, server_cpu) =
+            (clock.monotonic() - began, collectors.counted(), cost::cpu(node.id())? - cpu);
         collectors.stop()?;
         if tally.accepted == 0 {
             let why = tally.refusal.unwrap_or_else(|| "nothing was sent".into());

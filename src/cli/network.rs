@@ -1,6 +1,6 @@
 //! Making and changing a network: what a General Secretariat does, on files. Nothing here talks to a node.
 
-pub(super) mod folder;
+mod folder;
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use liaison_protocol::id::{NetworkName, NodeId, PartnerId, SystemId};
 use serde_json::json;
 
 use super::{Exit, Failure, Folder, Output, output};
-use folder::NetworkFolder;
+pub(super) use folder::{Enrolment, NetworkFolder};
 
 /// Make a network.
 #[derive(Args)]

@@ -1,10 +1,11 @@
-//! What things cost here and now, without a node: one verification, one synchronised write. They make figures of different
-//! machines comparable.
+//! What things cost: the node's CPU time, and here and now without a node one verification and one synchronised write, which make
+//! figures of different machines comparable.
 
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use liaison_protocol::envelope::{Envelope, MANIFEST_TYPE, pre_authentication_encoding};
 use liaison_protocol::signer::Signer as _;
@@ -21,6 +22,21 @@ const VERIFY_BATCH: u32 = 64;
 const DISK_WRITES: usize = 200;
 /// About what a batch of few notices writes.
 const DISK_WRITE_BYTES: usize = 4 << 10;
+
+/// Linux counts CPU time for user space in hundredths of a second on every architecture (`USER_HZ`).
+const TICK: Duration = Duration::from_millis(10);
+
+/// CPU time of all threads of a process so far, in user space and in the kernel: fields 14 and 15 of proc(5)'s `stat`.
+pub(super) fn cpu(process: Option<u32>) -> Result<Duration, Failure> {
+    let process = process.ok_or_else(|| Failure::failed("the node has ended"))?;
+    let path = format!("/proc/{process}/stat");
+    let stat = std::fs::read_to_string(&path).map_err(|error| Failure::failed(format!("{path}: {error}")))?;
+    // The second field is the program's name in brackets, and may hold anything.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
+    let ticks = ticks.sum::<Result<u32, _>>().map_err(|_| Failure::failed(format!("{path} cannot be read")))?;
+    Ok(TICK * ticks)
+}
 
 /// Microseconds of one strict verification of a notice's own signature, one figure for each batch.
 pub(super) fn verify_us(originator: &Originator) -> Result<Vec<f64>, Failure> {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli::Failure;
 use crate::cli::context::{self, Context};
-use crate::cli::network::folder::{Enrolment, NetworkFolder};
+use crate::cli::network::{Enrolment, NetworkFolder};
 
 /// The group that every notice is for.
 const RECIPIENTS: &str = "RECIPIENTS";
@@ -53,11 +53,6 @@ impl TemporaryNetwork {
     /// The node's configuration.
     pub(super) fn config(&self) -> PathBuf {
         self.path().join("hub.toml")
-    }
-
-    /// What the node says while it runs.
-    pub(super) fn log(&self) -> PathBuf {
-        self.path().join("hub.log")
     }
 
     /// Who sends, each with the node's address of this run.

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use liaison_protocol::directory::Node;
 use liaison_protocol::id::{Micros, PartnerId, SystemId};
+use liaison_protocol::proto::PartnerCategory;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{BACKDATED_US, LEAF_DAYS, NetworkFolder, day, failed, new_key, output, read, validity, write_pair};
+use crate::authority::directory_file;
 use crate::authority::pki::Authority;
 use crate::cli::context::{self, ContextFile};
 use crate::cli::{Exit, Failure};
@@ -51,21 +53,20 @@ impl NetworkFolder {
         let bad = failed(&file);
         let mut document = self.document()?;
         let node = self.newest().nodes().next().ok_or_else(|| bad(&"there is no node"))?;
+        // Everything that can be wrong with the request is looked at before the first file is made.
+        for enrolment in enrolments {
+            self.judge(enrolment, &mut document)?;
+        }
         let pki = Authority::from_pem(
             &String::from_utf8_lossy(&read(&self.path.join("pki/ca.pem"))?),
             &String::from_utf8_lossy(&read(&self.path.join("pki/ca.key"))?),
         )
         .map_err(|error| failed(&self.path.join("pki"))(&error))?;
-        let taken = self.directories.iter().flat_map(|directory| directory.partners());
-        let taken = taken.map(|partner| partner.number.0).max().unwrap_or(0);
         let mut contexts = Vec::with_capacity(enrolments.len());
-        for (number, enrolment) in (i64::from(taken) + 1..).zip(enrolments) {
-            if self.newest().partner(&enrolment.partner).is_some() {
-                return Err(Failure::new(Exit::Conflict, format!("{} is enrolled already", enrolment.partner)));
-            }
+        for (number, enrolment) in (self.next_number(&document)..).zip(enrolments) {
             let (folder, keys) = self.equip(enrolment, &pki, node)?;
             let mut record = Table::new();
-            record["number"] = value(number);
+            record["number"] = value(i64::from(number));
             record["id"] = value(enrolment.partner.as_str());
             record["name"] = value(&enrolment.name);
             record["category"] = value(&enrolment.category);
@@ -75,9 +76,9 @@ impl NetworkFolder {
             let partners = document.entry("partner").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
             partners.as_array_of_tables_mut().ok_or_else(|| bad(&"partner is no array of tables"))?.push(record);
             for group in &enrolment.groups {
-                members(&mut document, group)
-                    .ok_or_else(|| bad(&format_args!("there is no group {group} with members")))?
-                    .push(enrolment.partner.as_str());
+                if let Some(members) = members_of(&mut document, group) {
+                    members.push(enrolment.partner.as_str());
+                }
             }
             contexts.push(folder);
         }
@@ -95,6 +96,33 @@ impl NetworkFolder {
         let groups = document.entry("group").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
         groups.as_array_of_tables_mut().ok_or_else(|| failed(&file)(&"group is no array of tables"))?.push(record);
         std::fs::write(&file, document.to_string()).map_err(|error| failed(&file)(&error))
+    }
+
+    fn judge(&self, enrolment: &Enrolment, document: &mut DocumentMut) -> Result<(), Failure> {
+        let Enrolment { partner, category, groups, .. } = enrolment;
+        if self.newest().partner(partner).is_some() {
+            return Err(Failure::new(Exit::Conflict, format!("{partner} is enrolled already")));
+        }
+        directory_file::value("PARTNER_CATEGORY", category, PartnerCategory::from_str_name, "category")
+            .map_err(|problem| Failure::new(Exit::Usage, problem))?;
+        match groups.iter().find(|group| members_of(document, group).is_none()) {
+            Some(group) => {
+                let file = self.path.join("directory.toml");
+                Err(Failure::new(Exit::NotFound, format!("{}: there is no group {group}", file.display())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// One that no directory has given and the file does not give yet.
+    fn next_number(&self, document: &DocumentMut) -> u32 {
+        let given =
+            self.directories.iter().flat_map(|directory| directory.partners()).map(|partner| partner.number.0);
+        let tables = document.get("partner").and_then(Item::as_array_of_tables).into_iter().flatten();
+        let written = tables
+            .filter_map(|table| table.get("number").and_then(Item::as_integer))
+            .filter_map(|number| u32::try_from(number).ok());
+        given.chain(written).max().unwrap_or(0) + 1
     }
 
     fn document(&self) -> Result<DocumentMut, Failure> {
@@ -151,9 +179,9 @@ impl NetworkFolder {
     }
 }
 
-/// The members of a group, where directory.toml has it.
-fn members<'d>(document: &'d mut DocumentMut, group: &PartnerId) -> Option<&'d mut toml_edit::Array> {
-    let groups = document.get_mut("group")?.as_array_of_tables_mut()?;
-    let named = |table: &&mut Table| table.get("id").and_then(Item::as_str) == Some(group.as_str());
-    groups.iter_mut().find(named)?.get_mut("members")?.as_array_mut()
+/// The members of a group, as directory.toml lists them.
+fn members_of<'d>(document: &'d mut DocumentMut, group: &PartnerId) -> Option<&'d mut toml_edit::Array> {
+    let mut groups = document.get_mut("group").and_then(Item::as_array_of_tables_mut)?.iter_mut();
+    let group = groups.find(|table| table.get("id").and_then(Item::as_str) == Some(group.as_str()))?;
+    group.get_mut("members").and_then(Item::as_array_mut)
 }
