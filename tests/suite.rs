@@ -1,6 +1,8 @@
 //! What the node and the command promise, told as stories from outside: one module for each room, one binary for all.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+#[path = "bench/mod.rs"]
+mod bench;
 #[path = "commands/mod.rs"]
 mod commands;
 #[path = "import/mod.rs"]

@@ -87,6 +87,12 @@ impl Context {
         })
     }
 
+    /// The same, with the node at another address.
+    pub(super) fn at(mut self, node: &str) -> Self {
+        self.file.node = node.into();
+        self
+    }
+
     fn text(&self, file: &Path) -> Result<String, Failure> {
         let path = self.folder.join(file);
         String::from_utf8(read(&path)?).map_err(|_| Failure::failed(format!("{}: is not UTF-8", path.display())))

@@ -1,5 +1,6 @@
 //! The command line: results on stdout, talk on stderr, the same exit codes everywhere.
 
+mod bench;
 mod context;
 mod demo;
 mod evidence;
@@ -63,6 +64,8 @@ enum Command {
     Import(import::ImportCommand),
     /// A hub, three partners and notices between them, in a temporary folder.
     Demo(demo::Demo),
+    /// Measure a node of this machine, and what a notice costs it.
+    Bench(bench::Bench),
     /// The catalogue of refusals.
     #[command(subcommand)]
     Errors(evidence::ErrorsCommand),
@@ -105,6 +108,7 @@ async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Verify(command) => command.run(output),
         Command::Import(command) => command.run(context, output).await,
         Command::Demo(command) => command.run(output).await,
+        Command::Bench(command) => command.run(output).await,
         Command::Errors(command) => command.run(output),
     }
 }

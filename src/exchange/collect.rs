@@ -10,7 +10,7 @@ use liaison_protocol::reason::{Reason, Refusal};
 use prost::Message as _;
 use tokio::sync::watch;
 
-use super::history::Shown;
+use super::history::{Shown, erased};
 use super::{Caller, Exchange, unreadable};
 use crate::sequencer::{Published, StoredParts};
 use crate::state::{Cursor, Due};
@@ -116,6 +116,7 @@ impl Collecting {
         let exchange = self.exchange.clone();
         let seqs: Vec<_> = due.iter().map(|due| due.seq).collect();
         let notices = exchange.store.notices(&seqs).await.map_err(unreadable)?;
+        let mut openings = exchange.openings(&seqs).await?;
         let (mut deliveries, mut shown, mut bytes, mut sent) = (Vec::new(), Vec::new(), 0, Vec::new());
         for (due, notice) in due.into_iter().zip(notices) {
             if bytes > FRAME_BYTES_MAX {
@@ -132,8 +133,8 @@ impl Collecting {
                 Some(parts) => StoredParts::decode(parts).map_err(|_| damaged())?.parts,
                 None => Vec::new(),
             };
-            let Shown { seq, opening, .. } = exchange.shown(due.seq).await?;
-            shown.push(Shown { seq, opening, items: vec![item] });
+            let opening = openings.remove(&due.seq).ok_or_else(erased)?;
+            shown.push(Shown { seq: due.seq, opening, items: vec![item] });
             deliveries.push(proto::Delivery { envelope: notice.envelope, parts });
             sent.push(due.seq);
         }

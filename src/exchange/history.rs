@@ -1,5 +1,6 @@
 //! Reading back: a notice, what was stated about it, and which items of that a party may see.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use liaison_protocol::id::{Hash, LeafIndex, PartnerNumber, Seq};
@@ -143,12 +144,15 @@ fn damaged(seq: Seq, what: &str) -> Refusal {
     Refusal::new(Reason::StoredDamage, "stored bytes cannot be read")
 }
 
+pub(super) fn erased() -> Refusal {
+    Refusal::new(Reason::NotFound, "the opening has been erased")
+}
+
 impl Exchange {
     async fn entry(&self, seq: Seq) -> Result<(Stored, Opening), Refusal> {
         let entries = self.store.entries(seq..Seq(seq.0 + 1), READ_BYTES_MAX).await.map_err(unreadable)?;
         let entry = entries.into_iter().next().ok_or_else(|| damaged(seq, "missing"))?;
-        let opening =
-            entry.opening.clone().ok_or_else(|| Refusal::new(Reason::NotFound, "the opening has been erased"))?;
+        let opening = entry.opening.clone().ok_or_else(erased)?;
         Ok((entry, opening))
     }
 
@@ -167,6 +171,21 @@ impl Exchange {
     pub(super) async fn shown(&self, seq: Seq) -> Result<Shown, Refusal> {
         let (_, opening) = self.entry(seq).await?;
         Ok(Shown { seq, opening, items: Vec::new() })
+    }
+
+    /// The openings of statements, read together where they lie together. What has been erased is left out.
+    pub(super) async fn openings(&self, seqs: &[Seq]) -> Result<BTreeMap<Seq, Opening>, Refusal> {
+        let mut openings = BTreeMap::new();
+        for run in seqs.chunk_by(|seq, next| seq.0 + 1 == next.0) {
+            let (mut next, end) = (run[0], Seq(run[0].0 + run.len() as u64));
+            while next < end {
+                let entries = self.store.entries(next..end, READ_BYTES_MAX).await.map_err(unreadable)?;
+                let last = entries.last().ok_or_else(|| damaged(next, "missing"))?.seq;
+                openings.extend(entries.into_iter().filter_map(|entry| Some((entry.seq, entry.opening?))));
+                next = Seq(last.0 + 1);
+            }
+        }
+        Ok(openings)
     }
 
     /// The notice accepted by a statement. None: that statement accepted none, or is not published yet.

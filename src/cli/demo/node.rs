@@ -19,6 +19,7 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 /// A running `liaison serve`.
 pub(in crate::cli) struct NodeProcess {
     child: Child,
+    address: String,
     /// Kept open: a node that cannot print is a node that dies.
     _stdout: BufReader<ChildStdout>,
 }
@@ -57,10 +58,21 @@ pub(in crate::cli) async fn spawn(config: &Path) -> Result<NodeProcess, Failure>
     if !ready || said["ready"] != true {
         return Err(Failure::failed(format!("the node did not become ready: {}", line.trim())));
     }
-    Ok(NodeProcess { child, _stdout: stdout })
+    let address = said["address"].as_str().unwrap_or_default().into();
+    Ok(NodeProcess { child, address, _stdout: stdout })
 }
 
 impl NodeProcess {
+    /// Where it listens; the port is real where the configuration left it to the machine.
+    pub(in crate::cli) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The process's number. None once it has ended.
+    pub(in crate::cli) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Asks it to stop, and waits.
     pub(in crate::cli) async fn stop(mut self) -> Result<(), Failure> {
         if let Some(id) = self.child.id() {

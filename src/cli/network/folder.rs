@@ -1,25 +1,26 @@
 //! The folder of a network: everything `init` makes and `partner add` changes.
 
+mod enrol;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use liaison_client::key_file;
 use liaison_protocol::directory::Directory;
-use liaison_protocol::id::{Micros, NetworkId, NetworkName, NodeId, PartnerId, SystemId};
-use liaison_protocol::proto::PartnerCategory;
+use liaison_protocol::id::{Micros, NetworkId, NetworkName, NodeId};
 use liaison_protocol::signer::{Ed25519Signer, Signer};
 use liaison_protocol::tlog::checkpoint::VerifierKey;
 use liaison_protocol::trust::{self, Trust};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use crate::authority::directory_file::{self, DirectoryFile};
+use crate::authority::directory_file::DirectoryFile;
 use crate::authority::pki::{Authority, Validity, create_certificate_file, create_key_file};
 use crate::authority::sign;
-use crate::cli::context::{self, ContextFile};
 use crate::cli::{Failure, output, read};
 use crate::clock::{Entropy as _, SystemEntropy};
 use crate::config;
 use crate::config::folder::{open_all, path_of};
+
+pub(in crate::cli) use enrol::Enrolment;
 
 /// Certificates of the starter authority: ten years for itself, one for what it issues.
 const AUTHORITY_DAYS: i64 = 3_653;
@@ -156,114 +157,6 @@ impl NetworkFolder {
             .map_err(|error| failed(&self.path.join("directory.toml"))(&error))?;
         publish(&self.path.join("directory"), &sealed)?;
         Ok(sealed.directory)
-    }
-
-    /// Enrols a partner in directory.toml, and makes its certificate, keys and context.
-    pub(in crate::cli) fn add_partner(
-        &self,
-        partner: &PartnerId,
-        name: &str,
-        category: &str,
-        system: &SystemId,
-        group: &PartnerId,
-    ) -> Result<PathBuf, Failure> {
-        let file = self.path.join("directory.toml");
-        let bad = failed(&file);
-        let text = String::from_utf8_lossy(&read(&file)?).into_owned();
-        let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| bad(&error))?;
-        if self.newest().partner(partner).is_some() {
-            return Err(Failure::new(crate::cli::Exit::Conflict, format!("{partner} is enrolled already")));
-        }
-        let node = self.newest().nodes().next().ok_or_else(|| bad(&"there is no node"))?;
-        // Everything that can be wrong with the request is looked at before the first file is made.
-        directory_file::value("PARTNER_CATEGORY", category, PartnerCategory::from_str_name, "category")
-            .map_err(|problem| Failure::new(crate::cli::Exit::Usage, problem))?;
-        members_of(&mut document, group).ok_or_else(|| {
-            Failure::new(crate::cli::Exit::NotFound, format!("{}: there is no group {group}", file.display()))
-        })?;
-        let folder = self.path.join("partners").join(partner.as_str());
-        std::fs::create_dir_all(&folder).map_err(|error| failed(&folder)(&error))?;
-        let pki = Authority::from_pem(
-            &String::from_utf8_lossy(&read(&self.path.join("pki/ca.pem"))?),
-            &String::from_utf8_lossy(&read(&self.path.join("pki/ca.key"))?),
-        )
-        .map_err(|error| failed(&self.path.join("pki"))(&error))?;
-        let issued = pki
-            .issue_partner(self.name(), partner, system, validity(LEAF_DAYS))
-            .map_err(|error| failed(&folder)(&error))?;
-        write_pair(&folder.join("tls"), issued.certificate_pem(), issued.key_pem())?;
-        let notice_key = new_key(&folder.join("notice.key"))?;
-        let acknowledgement_key = new_key(&folder.join("acknowledgement.key"))?;
-
-        let number = self.next_number(&document);
-        let mut record = Table::new();
-        record["number"] = value(i64::from(number));
-        record["id"] = value(partner.as_str());
-        record["name"] = value(name);
-        record["category"] = value(category);
-        record["home"] = value(node.id.as_str());
-        record["tls_authorities"] = value(toml_edit::Array::from_iter(["pki/ca.pem"]));
-        let mut keys = ArrayOfTables::new();
-        for (usage, public) in [("notice", notice_key), ("acknowledgement", acknowledgement_key)] {
-            let mut key = Table::new();
-            key["usage"] = value(usage);
-            key["ed25519"] = value(public);
-            key["not_before"] = value(day(output::now().plus(-BACKDATED_US)));
-            key["not_after"] = value(day(output::now().plus(2 * LEAF_DAYS * Micros::DAY)));
-            keys.push(key);
-        }
-        record["key"] = Item::ArrayOfTables(keys);
-        let partners = document.entry("partner").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-        partners.as_array_of_tables_mut().ok_or_else(|| bad(&"partner is no array of tables"))?.push(record);
-        if let Some(members) = members_of(&mut document, group) {
-            members.push(partner.as_str());
-        }
-        std::fs::write(&file, document.to_string()).map_err(|error| bad(&error))?;
-
-        let address = node.addresses.first().cloned().unwrap_or_default();
-        let context = ContextFile {
-            partner: partner.to_string(),
-            system: system.to_string(),
-            node: address,
-            server_name: Some(node.id.to_string()),
-            authority: "authority.pem".into(),
-            certificate: "tls.pem".into(),
-            key: "tls.key".into(),
-            notice_key: "notice.key".into(),
-            acknowledgement_key: "acknowledgement.key".into(),
-            trust: "network.trust".into(),
-        };
-        let context = toml_edit::ser::to_string_pretty(&context).map_err(|error| failed(&folder)(&error))?;
-        let files = [
-            (context::FILE, context),
-            ("authority.pem", pki.certificate_pem().to_string()),
-            ("network.trust", self.trust_text()),
-        ];
-        for (name, text) in files {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(|error| failed(&path)(&error))?;
-        }
-        Ok(folder)
-    }
-}
-
-/// The members of a group, as directory.toml lists them.
-fn members_of<'d>(document: &'d mut DocumentMut, group: &PartnerId) -> Option<&'d mut toml_edit::Array> {
-    let mut groups = document.get_mut("group").and_then(Item::as_array_of_tables_mut)?.iter_mut();
-    let group = groups.find(|table| table.get("id").and_then(Item::as_str) == Some(group.as_str()))?;
-    group.get_mut("members").and_then(Item::as_array_mut)
-}
-
-impl NetworkFolder {
-    /// One that no directory has given and the file does not give yet.
-    fn next_number(&self, document: &DocumentMut) -> u32 {
-        let given =
-            self.directories.iter().flat_map(|directory| directory.partners()).map(|partner| partner.number.0);
-        let tables = document.get("partner").and_then(Item::as_array_of_tables).into_iter().flatten();
-        let written = tables
-            .filter_map(|table| table.get("number").and_then(Item::as_integer))
-            .filter_map(|number| u32::try_from(number).ok());
-        given.chain(written).max().unwrap_or(0) + 1
     }
 }
 

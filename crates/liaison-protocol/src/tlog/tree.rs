@@ -67,9 +67,17 @@ impl Tree {
         proof::nodes(&(0..self.size)).map(|node| self.node(node).expect("the edge keeps its peaks")).collect()
     }
 
-    /// A complete node, if the edge still holds it.
+    /// A complete node, if the edge still holds it or what it is made of: inside a partial tile only the lowest row is kept whole.
     pub fn node(&self, node: Node) -> Option<Hash> {
-        self.levels.get(node.height as usize)?.at(node.index)
+        let Node { height, index } = node;
+        if let Some(hash) = self.levels.get(height as usize).and_then(|level| level.at(index)) {
+            return Some(hash);
+        }
+        if height.is_multiple_of(TILE_HEIGHT) {
+            return None;
+        }
+        let child = |index| self.node(Node { height: height - 1, index });
+        Some(hash::node(&child(2 * index)?, &child(2 * index + 1)?))
     }
 
     /// The hash of a subtree of a proof, if the edge still holds what it is made of.
@@ -254,6 +262,22 @@ mod tests {
         let mut expected = whole.tiles_since(0);
         expected.sort();
         assert_eq!(tiles, expected);
+    }
+
+    #[test]
+    fn what_no_full_tile_holds_the_pruned_edge_still_knows() {
+        for size in [255, 513, 5_000, 70_001] {
+            let whole = grown(size);
+            let mut edge = whole.clone();
+            edge.prune(size - 10);
+            for index in (0..size).step_by(89) {
+                for node in proof::inclusion(index, size).iter().flat_map(proof::nodes) {
+                    let tiles = size >> (node.height / TILE_HEIGHT * TILE_HEIGHT) >> TILE_HEIGHT;
+                    let stored = node.index >> (TILE_HEIGHT - node.height % TILE_HEIGHT) < tiles;
+                    assert!(stored || edge.node(node) == whole.node(node), "{node:?} of {size}");
+                }
+            }
+        }
     }
 
     #[test]
