@@ -9,5 +9,7 @@ mod commands;
 mod import;
 #[path = "line/mod.rs"]
 mod line;
+#[path = "outsider/mod.rs"]
+mod outsider;
 #[path = "vectors/mod.rs"]
 mod vectors;
