@@ -4,3 +4,7 @@
 mod import;
 #[path = "line/mod.rs"]
 mod line;
+#[path = "path/mod.rs"]
+mod path;
+#[path = "support/mod.rs"]
+mod support;
