@@ -6,5 +6,7 @@ mod import;
 mod line;
 #[path = "path/mod.rs"]
 mod path;
+#[path = "scenarios/mod.rs"]
+mod scenarios;
 #[path = "support/mod.rs"]
 mod support;

@@ -36,6 +36,11 @@ impl Network {
         Node::start(&self.path("hub.toml")).await
     }
 
+    /// Begins to start the node, and kills it before it is ready or just then.
+    pub(crate) async fn start_in_vain(&self) {
+        Node::start_in_vain(&self.path("hub.toml")).await;
+    }
+
     /// A partner on the line to a running node.
     pub(crate) async fn partner(&self, id: &str, node: &Node) -> Partner {
         Partner::connect(self, id, node).await

@@ -29,8 +29,7 @@ impl Node {
         Self { process, address: ready["address"].as_str().unwrap().into() }
     }
 
-    /// Begins to start a node, and kills it before or while it gets ready.
-    pub(crate) async fn start_in_vain(config: &Path) {
+    pub(super) async fn start_in_vain(config: &Path) {
         let mut process = Self::spawn(config);
         process.kill().await.unwrap();
     }
