@@ -3,4 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic with its place is the best answer")]
 
+//mod acknowledgement;
 mod delivery;
+//mod directory;
+//mod evidence;
+mod form;
+//mod log;
+mod signature;
+//mod stop;
+mod times;

@@ -38,3 +38,8 @@ pub(crate) fn field(number: u32, value: &[u8]) -> Vec<u8> {
     let head = [varint(u64::from(number << 3 | 2), 1), varint(value.len() as u64, 1)].concat();
     [head.as_slice(), value].concat()
 }
+
+/// Bytes as people write them in the directory.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

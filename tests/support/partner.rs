@@ -17,9 +17,10 @@ use liaison_protocol::receipt::Receipt;
 use liaison_protocol::signer::Ed25519Signer;
 use liaison_protocol::tlog::checkpoint::{Checkpoint, SignedNote};
 use liaison_protocol::trust::Trust;
+use tonic::Code;
 
 use super::sight::Sight;
-use super::{Network, Node, Raw, now, soon};
+use super::{Network, Node, Raw, Refused, now, soon};
 
 /// A partner that is connected.
 pub(crate) struct Partner {
@@ -98,6 +99,22 @@ impl Partner {
         let submitted = soon("the receipt", self.client.submit(notice)).await?;
         self.keep_submitted(notice, &submitted);
         Ok(submitted)
+    }
+
+    /// Whoever submits this envelope with a notice's parts is refused, and nothing of it is kept.
+    pub(crate) async fn is_refused(
+        &self,
+        notice: &SignedNotice,
+        envelope: impl Into<Bytes>,
+        code: Code,
+        reason: &str,
+    ) -> Refused {
+        let size = self.log_size().await;
+        let refused = soon("the refusal", self.raw.submit(envelope.into(), notice.parts.clone())).await;
+        let refused = refused.expect_err(reason);
+        assert_eq!((refused.code, refused.reason.as_str()), (code, reason), "{refused:?}");
+        assert_eq!(self.log_size().await, size, "{reason}");
+        refused
     }
 
     /// Signs and submits a message that must be taken.
