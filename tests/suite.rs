@@ -1,5 +1,8 @@
-//! Everything that is told from outside: the path of a notice, the line, the vectors, and the lists that are imported.
+//! What the node and the command promise, told as stories from outside: one module for each room, one binary for all.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+#[path = "commands/mod.rs"]
+mod commands;
 #[path = "import/mod.rs"]
 mod import;
 #[path = "line/mod.rs"]
@@ -10,3 +13,5 @@ mod path;
 mod scenarios;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "vectors/mod.rs"]
+mod vectors;

@@ -56,7 +56,7 @@ impl Context {
     /// Finds a context by name, folder or file.
     pub(super) fn find(name: Option<&str>) -> Result<Self, Failure> {
         let usage = |message: String| Failure::new(Exit::Usage, message);
-        let name = name.ok_or_else(|| {
+        let name = name.filter(|name| !name.is_empty()).ok_or_else(|| {
             usage("no context: say who acts".into()).next("liaison --context liaison/partners/FR …")
         })?;
         let given = PathBuf::from(name);

@@ -10,7 +10,7 @@ use liaison_protocol::id::{NetworkName, NodeId, PartnerId, SystemId};
 use serde_json::json;
 
 use super::{Exit, Failure, Folder, Output, output};
-use folder::NetworkFolder;
+pub(super) use folder::NetworkFolder;
 
 /// Make a network.
 #[derive(Args)]

@@ -103,6 +103,11 @@ impl Output {
         Self { format, object: Map::new() }
     }
 
+    /// Another in the same format, whose object is apart.
+    pub(super) fn like(other: &Self) -> Self {
+        Self::new(other.format)
+    }
+
     /// Whether a program reads this.
     pub fn is_json(&self) -> bool {
         self.format == Format::Json

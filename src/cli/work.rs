@@ -15,7 +15,8 @@ use serde_json::json;
 use super::context::Context;
 use super::{Exit, Failure, Output, output};
 pub(super) use draft::{Rules, content_part};
-use read::{Mailbox, kind_word, precedence_word};
+pub(super) use read::Mailbox;
+use read::{kind_word, precedence_word};
 
 /// How often `--wait` asks again.
 const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
@@ -234,7 +235,7 @@ impl Ack {
                         let again = if *duplicate { "   (said before)" } else { "" };
                         output.line(format!(
                             " ✔ {reference}   {}   log leaf {}{again}",
-                            verdict.as_str_name(),
+                            verdict.as_str_name().trim_start_matches("VERDICT_"),
                             leaf.unwrap_or_default()
                         ));
                         results.push(
@@ -248,17 +249,31 @@ impl Ack {
                     }
                 }
             }
-            if let (Some(path), Some(receipt)) = (&self.save, answer.receipts.first()) {
-                let file = mailbox.known().receipt_file(receipt, None)?;
-                std::fs::write(path, file)
-                    .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-                output.line(format!(" ✔ receipt saved: {}", path.display()));
-            }
+        }
+        if let (Some(path), Some(first)) = (&self.save, chosen.first()) {
+            self.keep(&mailbox, first, path).await?;
+            output.line(format!(" ✔ receipt saved: {}", path.display()));
         }
         output.set("acknowledged", results.len() - refused);
         output.set("refused", refused);
         output.set("results", results);
         Ok(if refused == 0 { Exit::Done } else { Exit::Partly })
+    }
+}
+
+impl Ack {
+    /// Saves the receipt of what was said of one notice, with that notice's item.
+    async fn keep(
+        &self,
+        mailbox: &Mailbox<'_>,
+        notice: &liaison_client::Delivered,
+        path: &std::path::Path,
+    ) -> Result<(), Failure> {
+        let name = list_evidence_request::Name::LeafIndex(notice.leaf().0);
+        let (_, receipts) = mailbox.client().evidence(name).await?;
+        let receipt = receipts.last().ok_or_else(|| Failure::new(Exit::Unverified, "no receipt"))?;
+        let file = mailbox.known().receipt_file(receipt, None)?;
+        std::fs::write(path, file).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
     }
 }
 
@@ -387,6 +402,11 @@ impl Trace {
         let path = folder.join(format!("{:03}-{}.receipt", nth, statement.event_name()));
         std::fs::write(&path, file).map_err(|error| failed(&path, error))
     }
+}
+
+/// Traces the caller's own notice, for another command.
+pub(super) async fn trace(context: &Context, reference: Reference, output: &mut Output) -> Result<Exit, Failure> {
+    Trace { named: Named { reference, from: None }, save: None }.run(context, output).await
 }
 
 /// A lifetime in words, e.g. `30d`, as microseconds.

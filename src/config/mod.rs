@@ -160,6 +160,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_configuration_in_deploy_is_read_and_lacks_only_its_files() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/hub.toml");
+        let problems = Settings::read(&path).expect_err("its keys are not in the repository").problems;
+        assert_eq!(problems.len(), 5, "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.ends_with("is not there")), "{problems:?}");
+    }
+
+    #[test]
     fn every_problem_of_a_file_is_reported_at_once_with_its_key() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("node.toml");

@@ -6,7 +6,7 @@ use liaison_protocol::proto::{self, DecisionState, DeliveryState};
 use liaison_protocol::reason::{Reason, Refusal};
 use prost::Message as _;
 
-use super::history::{Found, Told};
+use super::history::{Found, Shown, Told};
 use super::{Caller, Exchange, unreadable};
 use crate::sequencer::StoredParts;
 use crate::state::{Decided, Delivery, Standing};
@@ -53,8 +53,16 @@ impl Exchange {
     ) -> Result<(proto::Delivery, proto::Receipts), Refusal> {
         let found = self.find(caller, name).await?;
         let delivery = self.delivery(found.seq).await?;
-        let receipts = self.receipts(&self.published(), vec![found.shown_to(caller.partner.number)]).await?;
+        let acceptance = self.acceptance(&found, caller.partner.number).await?;
+        let receipts = self.receipts(&self.published(), vec![acceptance]).await?;
         Ok((delivery, receipts))
+    }
+
+    /// The acceptance: to a recipient with its own item, to the originator with those it named one by one.
+    async fn acceptance(&self, found: &Found, me: PartnerNumber) -> Result<Shown, Refusal> {
+        let may_see = if found.accepted.originator == me { self.named(found).await? } else { vec![me] };
+        let items = may_see.into_iter().filter_map(|number| found.recipients.item(number)).collect();
+        Ok(Shown { seq: found.seq, opening: found.opening.clone(), items })
     }
 
     async fn delivery(&self, seq: Seq) -> Result<proto::Delivery, Refusal> {
@@ -86,7 +94,7 @@ impl Exchange {
         let mut shown: Vec<_> =
             all.iter().filter(|told| told.seq > from).filter_map(|told| told.shown(leaf, may_see)).collect();
         if after.is_none() {
-            shown.insert(0, found.shown_to(me));
+            shown.insert(0, self.acceptance(&found, me).await?);
         }
         shown.retain(|shown| shown.seq < published.next);
         let next = (shown.len() > page).then(|| shown[page - 1].seq);

@@ -59,12 +59,6 @@ impl Found {
     pub(super) fn concerns(&self, partner: PartnerNumber) -> bool {
         self.accepted.originator == partner || self.recipients.members().contains(partner.0)
     }
-
-    /// The acceptance, with a recipient's own item.
-    pub(super) fn shown_to(&self, partner: PartnerNumber) -> Shown {
-        let items = self.recipients.item(partner).into_iter().collect();
-        Shown { seq: self.seq, opening: self.opening.clone(), items }
-    }
 }
 
 impl Told {

@@ -107,6 +107,18 @@ impl Exchange {
         let Identity::Partner { partner, system } = peer.identity() else {
             return Err(Refusal::new(Reason::WrongRole, "the caller's certificate is a node's"));
         };
+        self.admitted(partner, system.to_string())
+    }
+
+    /// The same caller under the directory in force now: a stream outlives the one it began under.
+    fn again(&self, caller: &Caller) -> Result<Caller, Refusal> {
+        if caller.directory.version() == self.directories.in_force().version() {
+            return Ok(caller.clone());
+        }
+        self.admitted(&caller.partner.id, caller.system.clone())
+    }
+
+    fn admitted(&self, partner: &PartnerId, system: String) -> Result<Caller, Refusal> {
         let directory = self.directories.in_force();
         let Some(partner) = directory.directory().partner(partner).cloned() else {
             return Err(Refusal::new(Reason::Unregistered, "the directory does not list the caller"));
@@ -114,7 +126,7 @@ impl Exchange {
         if partner.status != PartnerStatus::Active {
             return Err(Refusal::new(Reason::Suspended, "the directory lists the caller as suspended"));
         }
-        Ok(Caller { partner, system: system.to_string(), directory })
+        Ok(Caller { partner, system, directory })
     }
 
     /// The directories, for whoever adopts and for whoever lists.

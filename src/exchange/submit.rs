@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use liaison_protocol::envelope::{Expect, MANIFEST_TYPE};
@@ -17,8 +18,14 @@ use crate::policy::{Permit, authorise};
 use crate::sequencer::{Answer, Published};
 use crate::state::Proposal;
 
+/// A notice submitted alone gets, in its receipt, the items of the recipients it named one by one, up to this many: more would make
+/// the receipt larger than the notice. `GetNotice` shows them all.
+const NAMED_SHOWN_MAX: usize = 16;
 /// How often a notice is judged again because the directory changed under it.
 const JUDGED_AGAIN_MAX: usize = 4;
+
+/// Between the statement that adopts a head and its coming into force lie microseconds; whoever waits longer is told to retry.
+const ADOPTION_MAX: Duration = Duration::from_secs(5);
 
 /// One notice as it came.
 #[derive(Clone, Debug)]
@@ -53,7 +60,13 @@ enum Standing {
 impl Exchange {
     /// Takes what arrived together, each accepted or refused by itself, and answers with their receipts under one checkpoint.
     pub async fn submit(&self, caller: &Caller, chunk: Vec<Submission>) -> (Vec<Taken>, proto::Receipts) {
-        let mut caller = caller.clone();
+        let mut caller = match self.again(caller) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let refused = chunk.iter().map(|_| Taken::Refused(refusal.clone())).collect();
+                return (refused, proto::Receipts::default());
+            }
+        };
         let mut standings: Vec<_> = chunk.iter().map(|_| Standing::Waiting).collect();
         let mut published = self.published();
         for _ in 0..JUDGED_AGAIN_MAX {
@@ -63,8 +76,17 @@ impl Exchange {
             }
             // The directory changed between judging and deciding: judge again under the one that is in force now.
             let version = caller.directory.version();
-            let _ = self.directories.changed().wait_for(|now| *now != version).await;
-            caller.directory = self.directories.in_force();
+            let mut changed = self.directories.changed();
+            let last = self.clock.monotonic() + ADOPTION_MAX;
+            tokio::select! {
+                _ = changed.wait_for(|now| *now != version) => {}
+                () = self.clock.until(last) => break,
+            }
+            match self.again(&caller) {
+                Ok(now) => caller = now,
+                // Shut out meanwhile: judging under the old head would be refused as stale again.
+                Err(_) => break,
+            }
         }
         self.answer(&published, standings).await
     }
@@ -78,12 +100,16 @@ impl Exchange {
         published: &mut Arc<Published>,
     ) -> bool {
         let (mut places, mut proposals) = (VecDeque::new(), Vec::new());
+        let mut named = Vec::new();
         for (nth, submission) in chunk.iter().enumerate() {
             if !matches!(standings[nth], Standing::Waiting) {
                 continue;
             }
             match self.permit(caller, submission) {
                 Ok(permit) => {
+                    if chunk.len() == 1 {
+                        named = named_items(&permit, caller);
+                    }
                     places.push_back(nth);
                     proposals.push(Proposal::Submit(Arc::new(permit)));
                 }
@@ -105,7 +131,8 @@ impl Exchange {
             standings[nth] = match answer {
                 Answer::Stated(stated) => {
                     *published = stated.published;
-                    Standing::Shown(Shown { seq: stated.seq, opening: stated.opening, items: Vec::new() }, false)
+                    let items = std::mem::take(&mut named);
+                    Standing::Shown(Shown { seq: stated.seq, opening: stated.opening, items }, false)
                 }
                 Answer::Already(seq) => match self.shown(seq).await {
                     Ok(shown) => Standing::Shown(shown, true),
@@ -174,4 +201,15 @@ impl Exchange {
             }
         }
     }
+}
+
+/// The items of the recipients that the originator named one by one: it knows them anyway.
+fn named_items(permit: &Permit, caller: &Caller) -> Vec<proto::ItemProof> {
+    let partners = &permit.manifest().manifest().audience.partners;
+    if partners.len() > NAMED_SHOWN_MAX {
+        return Vec::new();
+    }
+    let directory = caller.directory.directory();
+    let numbers = partners.iter().filter_map(|id| directory.partner(id)).map(|partner| partner.number);
+    numbers.filter_map(|number| permit.audience().set.item(number)).collect()
 }

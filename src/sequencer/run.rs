@@ -72,6 +72,8 @@ pub(super) struct Run {
     /// Both clocks at start.
     clocks: (Micros, Duration),
     alarmed: bool,
+    /// The last commit found no room: nothing is tried by itself more than once a second, and it is said once.
+    full: bool,
     since: Seq,
 }
 
@@ -118,6 +120,7 @@ impl Run {
             sets_stored: HashSet::new(),
             clocks,
             alarmed: false,
+            full: false,
             since,
         }
     }
@@ -190,7 +193,7 @@ impl Run {
 
     /// How long to wait for work: until the note must be stored, or the anchor written, or a deadline passes.
     fn patience(&self) -> Duration {
-        let longest = if self.note.is_some() { IDLE } else { Duration::from_secs(1) };
+        let longest = if self.note.is_some() && !self.full { IDLE } else { Duration::from_secs(1) };
         let deadline = self.read_view().next_deadline();
         match deadline {
             Some(at) if !self.clocks_apart() => {
@@ -234,7 +237,7 @@ impl Run {
             return Ok(self.answers(decisions, &[], None));
         }
         match self.writer.commit(&built.batch).await {
-            Ok(()) => {}
+            Ok(()) => self.full = false,
             // Nothing happened: stage and tree edge are dropped with `built`.
             Err(CommitError::NoRoom) => return self.without_room(proposals, &known).await,
             Err(CommitError::Unknown(cause)) => {
@@ -337,7 +340,9 @@ impl Run {
         proposals: Vec<Proposal>,
         known: &HashMap<Name, (Seq, NoticeId)>,
     ) -> Result<Vec<Answer>, Stopped> {
-        tracing::error!(target: "audit", event = "disk_full", "the store has no room: submissions are refused");
+        if !std::mem::replace(&mut self.full, true) {
+            tracing::error!(target: "audit", event = "disk_full", "the store has no room: submissions are refused");
+        }
         let freed = self.writer.free_reserve().await;
         let small: Vec<_> =
             proposals.iter().filter(|proposal| !matches!(proposal, Proposal::Submit(_))).cloned().collect();

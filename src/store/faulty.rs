@@ -195,3 +195,77 @@ fn entry_bytes(entry: &NewEntry) -> usize {
     let notice = notice.map_or(0, |notice| notice.envelope.len() + notice.parts.len());
     entry.opening.statement.len() + entry.detail.len() + notice
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::samples::{accepting_bytes, batch, name, statement};
+    use super::super::contract::writer;
+    use super::super::memory::MemoryStore;
+    use super::*;
+
+    fn faulty() -> (FaultyStore, Arc<dyn Store>) {
+        let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+        (store.clone(), Arc::new(store))
+    }
+
+    #[tokio::test]
+    async fn a_commit_breaks_both_ways_and_the_next_writer_sees_which() {
+        let unknown = || CommitError::Unknown("lost the connection".into());
+        let (plan, store) = faulty();
+        plan.break_commit(0, Fault::NotPersisted(unknown()));
+        plan.break_commit(1, Fault::PersistedButReportedFailed(unknown()));
+        let given = batch(None, vec![statement(0)]);
+        for there in [None, Some(given.head)] {
+            let mut spent = writer(&store).await;
+            let outcome = spent.commit(&given).await;
+            assert!(matches!(outcome, Err(CommitError::Unknown(_))));
+            let again = spent.commit(&given).await;
+            assert!(matches!(again, Err(CommitError::Fatal(_))), "spent");
+            drop(spent);
+            assert_eq!(writer(&store).await.head().copied(), there);
+        }
+        assert_eq!(plan.commits(), 2);
+    }
+
+    #[tokio::test]
+    async fn where_no_submission_fits_small_ones_do_after_the_reserve_is_freed() {
+        let (plan, store) = faulty();
+        plan.room_for(0, 500);
+        let mut writer = writer(&store).await;
+        let large = batch(None, vec![accepting_bytes(0, name(0), 1000)]);
+        let small = batch(None, vec![statement(0)]);
+        let full = |outcome| matches!(outcome, Err(CommitError::NoRoom));
+
+        assert!(full(writer.commit(&small).await));
+        assert!(writer.free_reserve().await);
+        assert!(full(writer.commit(&large).await));
+        writer.commit(&small).await.unwrap();
+        plan.room_for_all();
+        let large = batch(writer.head(), vec![accepting_bytes(1, name(1), 1000)]);
+        writer.commit(&large).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_slow_commit_is_there_once_it_is_let_go() {
+        let (plan, store) = faulty();
+        let (go, told) = oneshot::channel();
+        plan.break_commit(0, Fault::Waits(told));
+        let mut writer = writer(&store).await;
+        let given = batch(None, vec![statement(0)]);
+        let mut commit = writer.commit(&given);
+        assert!(futures_util::poll!(&mut commit).is_pending());
+        go.send(()).unwrap();
+        commit.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_damaged_entry_is_named_and_the_rest_is_served() {
+        let (plan, store) = faulty();
+        let given = batch(None, vec![statement(0), statement(1)]);
+        writer(&store).await.commit(&given).await.unwrap();
+        plan.damage(Seq(1));
+        let read = store.entries(Seq(0)..Seq(2), 1 << 20).await;
+        assert!(matches!(read, Err(ReadError::Damaged(why)) if why.contains("statement 1")));
+        assert_eq!(store.entries(Seq(0)..Seq(1), 1).await.unwrap().len(), 1);
+    }
+}

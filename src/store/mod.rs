@@ -248,6 +248,7 @@ pub trait Writer: Send {
     async fn named(&mut self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError>;
     /// Writes a batch. May block its thread; never cancelled, never retried.
     async fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
-    /// Frees the reserve once, so that acknowledgements fit where nothing else does. False: there is none left.
+    /// Frees the reserve, so that acknowledgements fit where nothing else does. False: there is none now. It is made again at
+    /// the next start, or when much was written since, and may then be freed again.
     async fn free_reserve(&mut self) -> bool;
 }

@@ -41,6 +41,7 @@ pub(super) const TODAY: Micros = Micros(1_795_000_000 * Micros::SECOND);
 const HANGS: Duration = Duration::from_secs(20);
 
 /// Fails a test that would wait for ever.
+#[allow(clippy::disallowed_methods, reason = "a net under a test, not its synchronisation")]
 pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(HANGS, future).await {
         Ok(done) => done,

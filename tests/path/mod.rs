@@ -1,8 +1,6 @@
 //! The path of a notice, over real mutual TLS to a real node: what partners meet when all goes well, and what they are told when
 //! it does not. Names carry the row of the catalogue of threats and faults that they hold.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic with its place is the best answer")]
-
 //mod acknowledgement;
 mod delivery;
 //mod directory;

@@ -1,7 +1,5 @@
 //! Networks as their people make them: real folders, a real node as a process of its own, partners on real mutual TLS.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic with its place is the best answer")]
-
 mod bytes;
 mod network;
 mod node;

@@ -331,6 +331,14 @@ pub(crate) fn words(text: &str, path: &str, bytes_max: usize) -> Result<(), Refu
     Ok(())
 }
 
+/// Words that must be there.
+pub(crate) fn some_words(text: &str, path: &str, bytes_max: usize) -> Result<(), Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::field(path, "absent"));
+    }
+    words(text, path, bytes_max)
+}
+
 /// Control characters, and those that change the direction of what follows (Unicode Bidi_Control).
 pub fn forges_lines(c: char) -> bool {
     c.is_control()

@@ -8,7 +8,7 @@ use crate::id::{
     AgreementDigest, Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, Origin, PartnerNumber, Reference,
 };
 use crate::limits::{ENVELOPE_BYTES_MAX, ITEMS_MAX, NOTE_BYTES_MAX, REASON_BYTES_MAX};
-use crate::manifest::{HANDLING, Handling, RELATION, Relation, known, name, words};
+use crate::manifest::{HANDLING, Handling, RELATION, Relation, known, name, some_words};
 use crate::proto;
 use crate::reason::Refusal;
 use crate::wire::{self, Kind, Shape, choice, many, one};
@@ -278,7 +278,7 @@ impl Statement {
         }
         let event = match statement.event.ok_or_else(|| Refusal::field("statement.event", "absent or unknown"))? {
             Wire::LogOpened(opened) => {
-                words(&opened.reason, "log_opened.reason", REASON_BYTES_MAX)?;
+                some_words(&opened.reason, "log_opened.reason", REASON_BYTES_MAX)?;
                 bounded(&opened.before, "log_opened.before", NOTE_BYTES_MAX)?;
                 Event::LogOpened { reason: opened.reason, before: opened.before }
             }

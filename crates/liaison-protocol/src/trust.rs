@@ -16,7 +16,7 @@ use crate::id::{Micros, NetworkId};
 use crate::keyring::PublicKey;
 use crate::limits::POLICY_LINES_MAX;
 use crate::proto;
-use crate::tlog::checkpoint::{SignedNote, TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey};
+use crate::tlog::checkpoint::{BadNote, SignedNote, TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey};
 use crate::tlog::cosignature;
 
 /// Why a trust file cannot be used, and in which line.
@@ -87,8 +87,9 @@ impl Policy {
         &self.logs
     }
 
-    /// Which witnesses cosigned, and whether they suffice.
-    pub fn witnessed(&self, note: &SignedNote) -> Witnessed {
+    /// Which witnesses cosigned, and whether they suffice. A cosignature that names a known witness and is not its spoils the
+    /// whole note (C2SP signed-note), even where others would be enough.
+    pub fn witnessed(&self, note: &SignedNote) -> Result<Witnessed, BadNote> {
         let mut met = vec![false; self.names.len()];
         let mut witnesses = Vec::new();
         for (nth, (name, definition)) in self.names.iter().enumerate() {
@@ -98,14 +99,15 @@ impl Policy {
                         witnesses.push((name.clone(), at));
                         true
                     }
-                    Err(_) => false,
+                    Err(BadNote::NotSigned(_)) => false,
+                    Err(bad) => return Err(bad),
                 },
                 Definition::Group { threshold, members } => {
                     members.iter().filter(|member| met[**member]).count() >= *threshold
                 }
             };
         }
-        Witnessed { witnesses, quorum: self.quorum.is_none_or(|nth| met[nth]), asked: self.quorum.is_some() }
+        Ok(Witnessed { witnesses, quorum: self.quorum.is_none_or(|nth| met[nth]), asked: self.quorum.is_some() })
     }
 }
 
@@ -126,11 +128,22 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Lower case only, as it is written.
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok())
-        .collect()
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+/// Digits alone: no sign.
+fn decimal(text: &str) -> Option<usize> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[derive(Default)]
@@ -149,7 +162,12 @@ impl FromStr for Trust {
 
     fn from_str(text: &str) -> Result<Self, BadTrust> {
         let mut reading = Reading::default();
-        for (nth, line) in text.lines().enumerate() {
+        // C2SP tlog-policy ends lines with a newline alone, and knows no control character but the tab beside it.
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        for (nth, line) in text.split('\n').enumerate() {
+            if line.chars().any(|c| c.is_ascii_control() && c != '\t') {
+                return Err(BadTrust { line: nth + 1, problem: "has a control character".into() });
+            }
             let words: Vec<_> = line.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
             let comment = words.first().is_none_or(|word| word.starts_with('#'));
             if !comment {
@@ -171,7 +189,7 @@ impl Reading {
                 once(&mut self.network, network, "network")
             }
             ["threshold", threshold] => {
-                let threshold = threshold.parse().map_err(|_| "the threshold is not a number".to_string())?;
+                let threshold = decimal(threshold).ok_or("the threshold is not a number")?;
                 once(&mut self.threshold, threshold, "threshold")
             }
             ["authority", key] => {
@@ -201,7 +219,7 @@ impl Reading {
                 let threshold = match *threshold {
                     "all" => members.len(),
                     "any" => 1,
-                    number => number.parse().map_err(|_| "a group's threshold is all, any or a number")?,
+                    number => decimal(number).ok_or("a group's threshold is all, any or a number")?,
                 };
                 if !(1..=members.len()).contains(&threshold) {
                     return Err(format!("threshold {threshold} of {} members", members.len()));

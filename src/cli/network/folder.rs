@@ -6,12 +6,13 @@ use std::sync::Arc;
 use liaison_client::key_file;
 use liaison_protocol::directory::Directory;
 use liaison_protocol::id::{Micros, NetworkId, NetworkName, NodeId, PartnerId, SystemId};
+use liaison_protocol::proto::PartnerCategory;
 use liaison_protocol::signer::{Ed25519Signer, Signer};
 use liaison_protocol::tlog::checkpoint::VerifierKey;
 use liaison_protocol::trust::{self, Trust};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use crate::authority::directory_file::DirectoryFile;
+use crate::authority::directory_file::{self, DirectoryFile};
 use crate::authority::pki::{Authority, Validity, create_certificate_file, create_key_file};
 use crate::authority::sign;
 use crate::cli::context::{self, ContextFile};
@@ -174,6 +175,12 @@ impl NetworkFolder {
             return Err(Failure::new(crate::cli::Exit::Conflict, format!("{partner} is enrolled already")));
         }
         let node = self.newest().nodes().next().ok_or_else(|| bad(&"there is no node"))?;
+        // Everything that can be wrong with the request is looked at before the first file is made.
+        directory_file::value("PARTNER_CATEGORY", category, PartnerCategory::from_str_name, "category")
+            .map_err(|problem| Failure::new(crate::cli::Exit::Usage, problem))?;
+        members_of(&mut document, group).ok_or_else(|| {
+            Failure::new(crate::cli::Exit::NotFound, format!("{}: there is no group {group}", file.display()))
+        })?;
         let folder = self.path.join("partners").join(partner.as_str());
         std::fs::create_dir_all(&folder).map_err(|error| failed(&folder)(&error))?;
         let pki = Authority::from_pem(
@@ -188,7 +195,7 @@ impl NetworkFolder {
         let notice_key = new_key(&folder.join("notice.key"))?;
         let acknowledgement_key = new_key(&folder.join("acknowledgement.key"))?;
 
-        let number = self.directories.iter().flat_map(|d| d.partners()).map(|p| p.number.0).max().unwrap_or(0) + 1;
+        let number = self.next_number(&document);
         let mut record = Table::new();
         record["number"] = value(i64::from(number));
         record["id"] = value(partner.as_str());
@@ -208,15 +215,9 @@ impl NetworkFolder {
         record["key"] = Item::ArrayOfTables(keys);
         let partners = document.entry("partner").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
         partners.as_array_of_tables_mut().ok_or_else(|| bad(&"partner is no array of tables"))?.push(record);
-        let mut groups =
-            document.get_mut("group").and_then(Item::as_array_of_tables_mut).into_iter().flat_map(|g| g.iter_mut());
-        let members = groups
-            .find(|table| table.get("id").and_then(Item::as_str) == Some(group.as_str()))
-            .and_then(|table| table.get_mut("members"))
-            .and_then(Item::as_array_mut)
-            .ok_or_else(|| bad(&format_args!("there is no group {group} with members")))?;
-        members.push(partner.as_str());
-        drop(groups);
+        if let Some(members) = members_of(&mut document, group) {
+            members.push(partner.as_str());
+        }
         std::fs::write(&file, document.to_string()).map_err(|error| bad(&error))?;
 
         let address = node.addresses.first().cloned().unwrap_or_default();
@@ -243,6 +244,26 @@ impl NetworkFolder {
             std::fs::write(&path, text).map_err(|error| failed(&path)(&error))?;
         }
         Ok(folder)
+    }
+}
+
+/// The members of a group, as directory.toml lists them.
+fn members_of<'d>(document: &'d mut DocumentMut, group: &PartnerId) -> Option<&'d mut toml_edit::Array> {
+    let mut groups = document.get_mut("group").and_then(Item::as_array_of_tables_mut)?.iter_mut();
+    let group = groups.find(|table| table.get("id").and_then(Item::as_str) == Some(group.as_str()))?;
+    group.get_mut("members").and_then(Item::as_array_mut)
+}
+
+impl NetworkFolder {
+    /// One that no directory has given and the file does not give yet.
+    fn next_number(&self, document: &DocumentMut) -> u32 {
+        let given =
+            self.directories.iter().flat_map(|directory| directory.partners()).map(|partner| partner.number.0);
+        let tables = document.get("partner").and_then(Item::as_array_of_tables).into_iter().flatten();
+        let written = tables
+            .filter_map(|table| table.get("number").and_then(Item::as_integer))
+            .filter_map(|number| u32::try_from(number).ok());
+        given.chain(written).max().unwrap_or(0) + 1
     }
 }
 

@@ -24,13 +24,13 @@ pub(crate) fn batch(head: Option<&Head>, entries: Vec<NewEntry>) -> Batch {
 /// A statement about nothing but itself.
 pub(crate) fn statement(seq: u64) -> NewEntry {
     let opening = Opening {
-        statement: format!("statement {seq}: {}", filler(seq, 40)).into(),
+        statement: format!("statement {seq}: {}", filler("statement", seq, 40)).into(),
         salt: Salt(Hash::of(&[b"salt", &seq.to_be_bytes()]).0),
     };
     NewEntry {
         leaf: opening.leaf(),
         opening,
-        detail: format!("detail {seq}: {}", filler(seq, 20)).into(),
+        detail: format!("detail {seq}: {}", filler("detail", seq, 40)).into(),
         notice: None,
         about: Vec::new(),
     }
@@ -52,8 +52,8 @@ pub(crate) fn accepting_bytes(seq: u64, name: Name, parts: usize) -> NewEntry {
         notice: Some(NewNotice {
             name,
             id: notice_id(seq),
-            envelope: format!("envelope {seq}: {}", filler(seq, 60)).into(),
-            parts: format!("parts {seq}: {}", filler(seq, parts)).into(),
+            envelope: format!("envelope {seq}: {}", filler("envelope", seq, 60)).into(),
+            parts: format!("parts {seq}: {}", filler("parts", seq, parts)).into(),
         }),
         ..statement(seq)
     }
@@ -90,10 +90,10 @@ pub(crate) fn as_stored(seq: u64, entry: &NewEntry) -> Stored {
 }
 
 /// Text that occurs nowhere else, so that one can look for it in a file.
-fn filler(seq: u64, bytes: usize) -> String {
+fn filler(what: &str, seq: u64, bytes: usize) -> String {
     (0_u32..)
         .flat_map(|nth| {
-            let hash = Hash::of(&[b"filler", &seq.to_be_bytes(), &nth.to_be_bytes()]);
+            let hash = Hash::of(&[what.as_bytes(), &seq.to_be_bytes(), &nth.to_be_bytes()]);
             hash.to_hex().into_bytes()
         })
         .take(bytes)

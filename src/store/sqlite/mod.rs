@@ -9,8 +9,6 @@ mod schema;
 mod writer;
 
 #[cfg(test)]
-mod crash;
-#[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;

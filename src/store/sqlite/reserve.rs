@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::writer::WAL_BYTES;
 use super::{beside, schema};
 
-/// Tens of thousands of acknowledged notices, or some hours of a node that cannot take new ones.
-pub(super) const RESERVE_BYTES: u64 = 8 << 20;
+/// Half of it lets a full-grown WAL be copied into the database, which is the first thing that needs room on a full disk; the
+/// other half holds tens of thousands of acknowledged notices.
+pub(super) const RESERVE_BYTES: u64 = 2 * WAL_BYTES;
 
 /// The file `<path>.reserve`.
 pub(super) struct Reserve {

@@ -21,11 +21,11 @@ use super::{Shared, beside, rows, schema};
 
 /// The WAL is copied into the database when it has grown to this: long enough that a page written by many batches is copied
 /// once, short enough that the copy keeps no caller waiting much longer than a slow synchronisation does.
-const WAL_BYTES: u64 = 16 << 20;
+pub(super) const WAL_BYTES: u64 = 16 << 20;
 
 /// The right to append to one file. Fields are dropped in this order: the connection is closed before the lock goes.
 pub(super) struct SqliteWriter {
-    connection: Connection,
+    pub(super) connection: Connection,
     _lock: WriterLock,
     shared: Arc<Shared>,
     wal: PathBuf,
@@ -102,7 +102,11 @@ impl SqliteWriter {
             return Ok(());
         }
         self.empty_wal()?;
-        self.reserve.restore();
+        if long {
+            // So much was written since the last time that there may be room again. Not sooner: a reserve that was just given
+            // up must not come back before it was of use.
+            self.reserve.restore();
+        }
         Ok(())
     }
 
@@ -185,7 +189,14 @@ impl Writer for SqliteWriter {
     }
 
     async fn free_reserve(&mut self) -> bool {
-        self.reserve.free()
+        if !self.reserve.free() {
+            return false;
+        }
+        // The WAL first, or it would take the room piece by piece and give none back.
+        if let Err(error) = self.empty_wal() {
+            self.fail(&error);
+        }
+        true
     }
 }
 

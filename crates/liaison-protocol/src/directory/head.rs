@@ -157,6 +157,10 @@ impl SignedHead {
         if first != head.network.is_empty() || first != head.previous.is_empty() || head.version == 0 {
             return Err(wrong("version 1, and only version 1, names no network and no head before it".into()));
         }
+        let previous = HeadDigest::from_slice(&head.previous);
+        if !first && previous.is_none() {
+            return Err(wrong("previous: not 32 bytes".into()));
+        }
         if network.is_some_and(|expected| expected != found) {
             return Err(wrong(format!("expected network {}, found {found}", network.unwrap_or(found))));
         }
@@ -171,7 +175,7 @@ impl SignedHead {
             network: found,
             name: head.network_name.parse().map_err(|bad| wrong(format!("{bad}")))?,
             version: HeadVersion(head.version),
-            previous: HeadDigest::from_slice(&head.previous),
+            previous,
             issued_at: Micros(head.issued_at_us),
             renew_by: Micros(head.renew_by_us),
             authority: own,

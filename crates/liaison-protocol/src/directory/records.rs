@@ -6,7 +6,7 @@ use super::head::PUBLIC_KEY;
 use crate::id::{AgreementDigest, Hash, Micros, NodeId, Origin, PartnerId, PartnerNumber};
 use crate::keyring::{PublicKey, TrustedKey, Usage};
 use crate::limits::{AUDIENCE_PARTNERS_MAX, RECORD_BYTES_MAX, WORDS_BYTES_MAX};
-use crate::manifest::{known, name, words};
+use crate::manifest::{known, name, some_words};
 use crate::proto;
 use crate::reason::{Reason, Refusal};
 use crate::wire::{self, Kind, Shape, choice, many, one};
@@ -19,6 +19,8 @@ const TLS_KEYS_MAX: usize = 16;
 const TLS_AUTHORITY_BYTES_MAX: usize = 4 << 10;
 /// Addresses of one node.
 const ADDRESSES_MAX: usize = 8;
+/// The longest name of a host, a colon and a port.
+const ADDRESS_BYTES_MAX: usize = 260;
 /// Kinds of one agreement.
 const KINDS_MAX: usize = 32;
 /// A partner's name for people.
@@ -198,7 +200,7 @@ pub fn read_record(record: Bytes) -> Result<RecordBody, Refusal> {
 fn read_partner(partner: proto::Partner) -> Result<Partner, Refusal> {
     let category = known(partner.category(), "partner.category")?;
     let status = known(partner.status(), "partner.status")?;
-    words(&partner.name, "partner.name", NAME_BYTES_MAX)?;
+    some_words(&partner.name, "partner.name", NAME_BYTES_MAX)?;
     if partner.number == 0 {
         return Err(Refusal::field("partner.number", "absent"));
     }
@@ -243,7 +245,7 @@ fn read_node(node: proto::Node) -> Result<Node, Refusal> {
         log_key,
         tls_authorities: authorities(node.tls_authorities, "node.tls_authorities")?,
         tls_keys: digests(&node.tls_keys, "node.tls_keys")?,
-        addresses: node.addresses,
+        addresses: addresses(node.addresses, "node.addresses")?,
     })
 }
 
@@ -252,15 +254,23 @@ fn read_group(group: &proto::Group) -> Result<Group, Refusal> {
 }
 
 fn read_agreement(agreement: proto::Agreement) -> Result<Agreement, Refusal> {
-    let kinds = agreement.kinds().map(|kind| known(kind, "agreement.kinds")).collect::<Result<Vec<_>, _>>()?;
+    // prost's own iterator passes over kinds that it does not know.
+    let kinds = agreement
+        .kinds
+        .iter()
+        .map(|kind| {
+            let kind = proto::Kind::try_from(*kind).unwrap_or_default();
+            known(kind, "agreement.kinds")
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     let empty = kinds.is_empty() || agreement.originators.is_empty() || agreement.recipients.is_empty();
-    if empty || agreement.legal_basis.is_empty() {
-        return Err(Refusal::field("agreement", "names no kind, no originator, no recipient or no legal basis"));
+    if empty {
+        return Err(Refusal::field("agreement", "names no kind, no originator or no recipient"));
     }
     if agreement.until_us <= agreement.from_us {
         return Err(Refusal::field("agreement.until_us", "not after from_us"));
     }
-    words(&agreement.legal_basis, "agreement.legal_basis", WORDS_BYTES_MAX)?;
+    some_words(&agreement.legal_basis, "agreement.legal_basis", WORDS_BYTES_MAX)?;
     let id: crate::id::Reference = name(&agreement.id, "agreement.id")?;
     Ok(Agreement {
         id: id.to_string(),
@@ -291,6 +301,17 @@ fn authorities(certificates: Vec<Bytes>, path: &str) -> Result<Vec<Bytes>, Refus
         return Err(Refusal::field(path, "expected 1 to 4 certificates of at most 4 KiB"));
     }
     Ok(certificates)
+}
+
+fn addresses(addresses: Vec<String>, path: &str) -> Result<Vec<String>, Refusal> {
+    let good = |address: &String| {
+        (1..=ADDRESS_BYTES_MAX).contains(&address.len()) && address.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if addresses.iter().all(good) {
+        Ok(addresses)
+    } else {
+        Err(Refusal::field(path, "expected host:port of at most 260 visible ASCII bytes"))
+    }
 }
 
 fn digests(bytes: &[Bytes], path: &str) -> Result<Vec<Hash>, Refusal> {

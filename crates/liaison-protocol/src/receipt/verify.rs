@@ -12,7 +12,7 @@ use crate::envelope::{ACKNOWLEDGEMENT_TYPE, ENVELOPE, Envelope, Expect, MANIFEST
 use crate::id::{Hash, LeafIndex, Micros, NoticeId, PartnerId, PartnerNumber};
 use crate::keyring::{TrustedKey, Usage};
 use crate::limits::RECEIPT_BYTES_MAX;
-use crate::manifest::{Manifest, SignedManifest};
+use crate::manifest::{Manifest, SignedManifest, known};
 use crate::proto;
 use crate::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
 use crate::tlog::checkpoint::{Checkpoint, VerifierKey};
@@ -232,7 +232,10 @@ impl Run<'_> {
             .checkpoint
             .verify(log)
             .map_err(|bad| fails(format!("expected a signature by {origin}, found {bad}")))?;
-        let witnessed = trust.policy().witnessed(&read.proof.checkpoint);
+        let witnessed = trust
+            .policy()
+            .witnessed(&read.proof.checkpoint)
+            .map_err(|bad| fails(format!("expected cosignatures by witnesses, found {bad}")))?;
         if !witnessed.quorum {
             let found: Vec<_> = witnessed.witnesses.iter().map(|(name, _)| name.as_str()).collect();
             return Err(fails(format!(
@@ -248,13 +251,14 @@ impl Run<'_> {
     fn directory(&mut self, read: &Read, log: Option<&VerifierKey>) -> Result<Known, Fails> {
         let fails = |text: String| Fails(Step::Directory, text);
         let evidence = &read.evidence;
-        let head = SignedHead::parse(evidence.directory_head.clone()).map_err(|bad| fails(bad.to_string()))?;
+        let head = SignedHead::parse(evidence.directory_head.clone())
+            .map_err(|bad| fails(format!("expected a signed head, found {bad}")))?;
         canonical(&evidence.directory_head).map_err(|text| fails(format!("directory head: {text}")))?;
         let head = match self.trust {
             Some(trust) => head.verify(trust.authority(), Some(trust.network())),
             None => head.claimed_authority().and_then(|own| head.verify(&own, None)),
         }
-        .map_err(|bad| fails(bad.to_string()))?;
+        .map_err(|bad| fails(format!("expected the authority's signed head: {bad}")))?;
         let expected = HeadName::from(&head);
         if read.statement.under != Some(expected) {
             let found = read.statement.under.map(|name| name.digest.to_string()).unwrap_or_else(|| "none".into());
@@ -379,7 +383,10 @@ impl Known {
         envelope: &Bytes,
         at: Micros,
     ) -> Result<(Manifest, PartnerId, String), String> {
-        let found = NoticeId(Envelope::parse(envelope.clone()).map_err(|r| r.message)?.digest(MANIFEST_TYPE));
+        let parsed = Envelope::parse(envelope.clone());
+        let parsed =
+            parsed.map_err(|refusal| format!("expected the notice in its envelope: {}", refusal.message))?;
+        let found = NoticeId(parsed.digest(MANIFEST_TYPE));
         if found != accepted.notice {
             return Err(format!("expected notice {}, found {found}", accepted.notice));
         }
@@ -417,7 +424,8 @@ impl Known {
         let proven = Envelope::parse(acknowledged.envelope.clone())
             .and_then(|envelope| envelope.verify(&expect, read.statement.observed_at))
             .map_err(|refusal| format!("expected a signature by {recipient}: {}", refusal.message))?;
-        let signed = Acknowledgement::parse(proven.payload().clone()).map_err(|refusal| refusal.message)?;
+        let signed = Acknowledgement::parse(proven.payload().clone())
+            .map_err(|refusal| format!("expected an acknowledgement: {}", refusal.message))?;
         let same = signed.root == acknowledged.root
             && signed.count == acknowledged.count
             && signed.recipient == *recipient
@@ -444,11 +452,12 @@ impl Known {
                 Event::Acknowledged(Acknowledged { recipient, root, count, .. }),
                 Some(Shown::Acknowledged(shown)),
             ) => {
-                let read = Item::read(shown, 0).map_err(|refusal| refusal.message)?;
+                let read = Item::read(shown, 0)
+                    .map_err(|refusal| format!("expected an acknowledged item: {}", refusal.message))?;
                 let partner = self.partner(*recipient)?;
                 let text = format!(
                     "{partner}: {} for {}, leaf {}.",
-                    shown.verdict().as_str_name(),
+                    shown.verdict().as_str_name().trim_start_matches("VERDICT_"),
                     read.notice,
                     read.leaf.0
                 );
@@ -456,10 +465,16 @@ impl Known {
             }
             (Event::Expired(Expired { root, count, .. }), Some(Shown::Expired(shown))) => {
                 let number = PartnerNumber(shown.recipient);
-                let data =
-                    items::expired(&salt(&shown.salt)?, LeafIndex(shown.leaf_index), number, shown.outcome());
+                let outcome = known(shown.outcome(), "outcome")
+                    .map_err(|refusal| format!("expected an expired item: {}", refusal.message))?;
+                let leaf = LeafIndex(shown.leaf_index);
+                let data = items::expired(&salt(&shown.salt)?, leaf, number, outcome);
                 let partner = self.partner(number)?;
-                let text = format!("{partner}: {} for leaf {}.", shown.outcome().as_str_name(), shown.leaf_index);
+                let text = format!(
+                    "{partner}: {} for leaf {}.",
+                    outcome.as_str_name().trim_start_matches("EXPIRED_OUTCOME_"),
+                    shown.leaf_index
+                );
                 (data, *root, *count, text)
             }
             _ => return Err("expected items of the statement's own kind, found another".into()),

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::id::{Hash, Origin};
-use crate::keyring::{PublicKey, SignatureRefusal};
+use crate::keyring::PublicKey;
 use crate::limits::NOTE_BYTES_MAX;
 use crate::signer::{SignError, Signer};
 
@@ -159,24 +159,27 @@ impl SignedNote {
         &self.signatures
     }
 
-    /// Whether a key signed the text. A signature that names the key and is not its spoils the whole note.
+    /// Whether a key signed the text. A signature that names the key and is not its spoils the whole note, wherever it stands.
     pub fn verify(&self, key: &VerifierKey) -> Result<(), BadNote> {
-        let signature = self.by(key)?;
-        match key.public.verify(self.text.as_bytes(), &signature.signature) {
-            Ok(()) => Ok(()),
-            Err(SignatureRefusal::Shape(_) | SignatureRefusal::Wrong) => {
-                Err(BadNote::BadSignature(key.name.clone()))
-            }
-        }
+        self.by(key, |signature| {
+            key.public.verify(self.text.as_bytes(), signature).map_err(|_| BadNote::BadSignature(key.name.clone()))
+        })
     }
 
-    /// The signature line that names a key.
-    pub(crate) fn by(&self, key: &VerifierKey) -> Result<&NoteSignature, BadNote> {
+    /// Checks every signature line that names a key, of which there must be one, and gives what the first of them showed.
+    pub(crate) fn by<T>(
+        &self,
+        key: &VerifierKey,
+        check: impl Fn(&[u8]) -> Result<T, BadNote>,
+    ) -> Result<T, BadNote> {
         let hash = key.key_hash();
-        self.signatures
+        let shown = self
+            .signatures
             .iter()
-            .find(|signature| signature.name == key.name && signature.key_hash == hash)
-            .ok_or_else(|| BadNote::NotSigned(key.to_string()))
+            .filter(|signature| signature.name == key.name && signature.key_hash == hash)
+            .map(|signature| check(&signature.signature))
+            .collect::<Result<Vec<_>, _>>()?;
+        shown.into_iter().next().ok_or_else(|| BadNote::NotSigned(key.to_string()))
     }
 }
 

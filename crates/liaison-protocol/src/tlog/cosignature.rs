@@ -10,11 +10,12 @@ pub fn verify(note: &SignedNote, witness: &VerifierKey) -> Result<Micros, BadNot
         return Err(BadNote::Form("a witness's key has signature type 0x04"));
     }
     let bad = || BadNote::BadSignature(witness.name().into());
-    let line = note.by(witness)?;
-    let (time, signature) = line.signature.split_first_chunk::<8>().ok_or_else(bad)?;
-    let seconds = u64::from_be_bytes(*time);
-    let message = format!("cosignature/v1\ntime {seconds}\n{}", note.text());
-    witness.public().verify(message.as_bytes(), signature).map_err(|_| bad())?;
-    let micros = i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(Micros::SECOND));
-    micros.map(Micros).ok_or_else(bad)
+    note.by(witness, |line| {
+        let (time, signature) = line.split_first_chunk::<8>().ok_or_else(bad)?;
+        let seconds = u64::from_be_bytes(*time);
+        let message = format!("cosignature/v1\ntime {seconds}\n{}", note.text());
+        witness.public().verify(message.as_bytes(), signature).map_err(|_| bad())?;
+        let micros = i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(Micros::SECOND));
+        micros.map(Micros).ok_or_else(bad)
+    })
 }
