@@ -11,5 +11,11 @@ mod import;
 mod line;
 #[path = "outsider/mod.rs"]
 mod outsider;
+#[path = "path/mod.rs"]
+mod path;
+#[path = "scenarios/mod.rs"]
+mod scenarios;
+#[path = "support/mod.rs"]
+mod support;
 #[path = "vectors/mod.rs"]
 mod vectors;

@@ -41,6 +41,11 @@ impl Signed {
         let verdicts = delivered.iter().map(|notice| (notice.leaf(), notice.id, verdict, String::new()));
         Self::over(recipient, verdicts, signer)
     }
+
+    /// What was signed for, in order.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
 }
 
 /// What became of one item.

@@ -126,14 +126,14 @@ impl Receipt {
 
     /// Writes the receipt file.
     pub fn to_file(&self, support: &Support) -> Result<String, CannotWrite> {
-        let notice = support.notice.as_ref().map(canonical_envelope).transpose()?;
+        let notice = support.notice.as_ref().map(|notice| canonical_envelope(notice, without_hints)).transpose()?;
         let evidence = proto::Evidence {
             version: EVIDENCE_VERSION,
             statement: self.opening.statement.clone(),
             salt: self.opening.salt.to_bytes(),
             items: self.items.clone(),
             notice: notice.unwrap_or_default(),
-            directory_head: canonical_envelope(&support.directory_head)?,
+            directory_head: canonical_envelope(&support.directory_head, |_| {})?,
             records: support.records.clone(),
         };
         let file = ProofFile {
@@ -159,10 +159,17 @@ pub enum CannotWrite {
 
 /// The same payload, type and signatures in the one form of their container, so that every byte of a receipt file counts.
 /// What was signed stays as it is.
-fn canonical_envelope(envelope: &Bytes) -> Result<Bytes, Refusal> {
+fn canonical_envelope(envelope: &Bytes, tidy: impl FnOnce(&mut proto::Envelope)) -> Result<Bytes, Refusal> {
     Envelope::parse(envelope.clone())?;
-    let message: proto::Envelope = wire::decode(envelope.clone(), &crate::envelope::ENVELOPE)?;
+    let mut message: proto::Envelope = wire::decode(envelope.clone(), &crate::envelope::ENVELOPE)?;
+    tidy(&mut message);
     Ok(message.encode_to_vec().into())
+}
+
+/// A key id is not signed and decides nothing, so a node takes a notice whatever it says. In a receipt a false one would let the
+/// originator spoil what everyone else holds.
+fn without_hints(envelope: &mut proto::Envelope) {
+    envelope.signatures.iter_mut().for_each(|signature| signature.keyid.clear());
 }
 
 /// Until when content is kept: a class counted from acceptance.

@@ -1,0 +1,3 @@
+//! What happens to a node as a whole, and what must be there afterwards.
+
+mod kills;

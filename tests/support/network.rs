@@ -1,0 +1,88 @@
+//! A network in a temporary folder, made by the commands that people use.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use liaison_protocol::trust::Trust;
+
+use super::sight::Sight;
+use super::{Node, Partner};
+
+/// A folder with an authority, one node and its partners. What its partners see in the course of a story is remembered here.
+pub(crate) struct Network {
+    folder: tempfile::TempDir,
+    pub(crate) trust: Trust,
+    pub(super) sight: Arc<Sight>,
+}
+
+impl Network {
+    /// Makes a network whose partners may all send everything to each other.
+    pub(crate) fn of(partners: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        run(&["init", "--folder", path(folder.path()), "--listen", "127.0.0.1:0"]).unwrap();
+        let trust = std::fs::read_to_string(folder.path().join("network.trust")).unwrap();
+        let network = Self { trust: trust.parse().unwrap(), folder, sight: Arc::default() };
+        partners.iter().for_each(|partner| network.enrol(partner));
+        network
+    }
+
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// Starts the node and waits until it is ready.
+    pub(crate) async fn start(&self) -> Node {
+        Node::start(&self.path("hub.toml")).await
+    }
+
+    /// Begins to start the node, and kills it before it is ready or just then.
+    pub(crate) async fn start_in_vain(&self) {
+        Node::start_in_vain(&self.path("hub.toml")).await;
+    }
+
+    /// A partner on the line to a running node.
+    pub(crate) async fn partner(&self, id: &str, node: &Node) -> Partner {
+        Partner::connect(self, id, node).await
+    }
+
+    /// Enrols a partner and signs the next version of the directory.
+    pub(crate) fn enrol(&self, partner: &str) {
+        run(&["partner", "add", partner, "--folder", path(self.folder.path())]).unwrap();
+    }
+
+    /// Changes the directory as people write it and signs the next version.
+    pub(crate) fn amend(&self, change: impl FnOnce(String) -> String) {
+        self.try_amend(change).unwrap();
+    }
+
+    /// The same, where it may be refused. Err: what the command said.
+    pub(crate) fn try_amend(&self, change: impl FnOnce(String) -> String) -> Result<(), String> {
+        let file = self.path("directory.toml");
+        std::fs::write(&file, change(std::fs::read_to_string(&file).unwrap())).unwrap();
+        run(&["directory", "sign", "--folder", path(self.folder.path())])
+    }
+
+    /// Lets a partner sign notices with another key than the one it was enrolled with.
+    pub(crate) fn amend_notice_key(&self, partner: &str, key: &str) -> Result<(), String> {
+        let of_old = self.notice_key_line(partner);
+        self.try_amend(|text| text.replace(&of_old, key))
+    }
+
+    /// The line in the directory with a partner's notice key.
+    pub(crate) fn notice_key_line(&self, partner: &str) -> String {
+        let text = std::fs::read_to_string(self.path("directory.toml")).unwrap();
+        let record = text.split_once(&format!("id = \"{partner}\"")).unwrap().1;
+        let key = record.split_once("usage = \"notice\"\n").unwrap().1;
+        key.lines().next().unwrap().into()
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn run(args: &[&str]) -> Result<(), String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_liaison")).args(args).output().unwrap();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
+}
