@@ -16,6 +16,7 @@ import tomllib
 
 import grpc
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from google.protobuf.message import DecodeError
 from liaison_proofs import DAY_US, Directory, Failed, Receipt, Trust
 from liaison_proofs import commitment, encoding, expect, item_data, payload_type, root_of, sha256
 from liaison_stubs import pb
@@ -185,5 +186,7 @@ if __name__ == "__main__":
         main(*sys.argv[1:])
     except Failed as failed:
         sys.exit(f"not proven: {failed}")
+    except (ValueError, LookupError, DecodeError) as unreadable:
+        sys.exit(f"not proven: what came cannot be read: {unreadable!r}")
     except grpc.RpcError as error:
         sys.exit(f"the node answered {error.code().name}: {error.details()}")

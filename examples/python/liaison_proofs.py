@@ -41,6 +41,13 @@ def number(value, width):
     return value.to_bytes(width, "big")
 
 
+def from_base64(text):
+    """Base64 in its one form."""
+    raw = base64.b64decode(text, validate=True)
+    expect("base64", base64.b64encode(raw).decode(), text)
+    return raw
+
+
 def is_signed(key, text, signature):
     """Whether a `PublicKey` made a signature (2)."""
     try:
@@ -115,7 +122,7 @@ class Trust:
         self.authority = [pb.PublicKey(algorithm=algorithms[a], key=bytes.fromhex(key)) for a, _, key in authority]
         self.logs = {}
         for name, short, key in (log.split("+", 2) for log in said("log")):
-            typed = base64.b64decode(key)
+            typed = from_base64(key)
             expect(f"trust file: type of the key of log {name}", b"\1", typed[:1])
             hashed = sha256(name.encode(), b"\n", typed)[:4]
             expect(f"trust file: short hash of the key of log {name}", hashed.hex(), short)
@@ -171,12 +178,14 @@ class Receipt:
         self.leaf_index, self.size = receipt.leaf_index, int(size)
         entry = b"\1" + sha256(b"liaison-entry-v1", receipt.salt, receipt.statement)
         path = [receipts.hashes[32 * place : 32 * place + 32] for place in receipt.path]
-        check_path("inclusion", entry, self.leaf_index, self.size, path, base64.b64decode(root))
+        check_path("inclusion", entry, self.leaf_index, self.size, path, from_base64(root))
         if self.origin not in trust.logs:
             raise Failed(f"checkpoint: expected a log of the trust file, found {self.origin}")
         short, self.log_key = trust.logs[self.origin]
-        named = [line.split(" ")[2] for line in signatures.splitlines() if line.startswith(f"— {self.origin} ")]
-        by_key = [raw[4:] for raw in map(base64.b64decode, named) if raw[:4] == short]
+        *lines, end = signatures.split("\n")
+        expect("checkpoint: after the last line", "", end)
+        named = [line.split(" ")[2] for line in lines if line.startswith(f"— {self.origin} ")]
+        by_key = [raw[4:] for raw in map(from_base64, named) if raw[:4] == short]
         if not by_key or not all(is_signed(self.log_key, f"{text}\n".encode(), each) for each in by_key):
             raise Failed(f"checkpoint: expected a signature by {self.origin} with key {short.hex()}, found none of it")
         self.statement = pb.Statement.FromString(receipt.statement)

@@ -960,7 +960,7 @@ impl RespondBy {
         }
     }
 }
-/// How long content is kept, counted from acceptance.
+/// How long content is kept, counted from acceptance; a year is 366 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Retention {
@@ -1628,7 +1628,9 @@ pub struct Receipt {
     /// RFC 6962 section 2.1.1 inclusion path, leaf's sibling first: places in the pool, from 0.
     #[prost(uint32, repeated, tag = "4")]
     pub path: ::prost::alloc::vec::Vec<u32>,
-    /// Those items of the statement that the caller may see.
+    /// Those items of the statement that the caller may see. Empty in answers to Submit and SubmitStream, as an originator is shown no
+    /// recipients, and in answers to Acknowledge, as its caller has the items of its own batch; ListEvidence shows those of an
+    /// earlier one.
     #[prost(message, repeated, tag = "5")]
     pub items: ::prost::alloc::vec::Vec<ItemProof>,
 }
@@ -1958,7 +1960,8 @@ pub struct ListEvidenceResponse {
     /// Recipients reached through groups that have not yet answered; the originator is not told who they are.
     #[prost(uint32, tag = "2")]
     pub waiting_in_groups: u32,
-    /// Statements about this notice, oldest first, with the items that the caller may see.
+    /// Statements about this notice, oldest first, so its acceptance is the first of the first page; with the items that the caller
+    /// may see.
     #[prost(message, optional, tag = "3")]
     pub receipts: ::core::option::Option<Receipts>,
     /// Empty: no more pages.
