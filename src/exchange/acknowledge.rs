@@ -44,11 +44,10 @@ pub struct Acknowledged {
 
 /// How one item stands once the batch is through.
 enum Settled {
-    /// A statement says what the item says.
-    By {
-        seq: Seq,
-        duplicate: bool,
-    },
+    /// The statement just made says it.
+    Now(Seq),
+    /// An earlier statement says it, with the item to show for it.
+    Before(Shown),
     Refused(Refusal),
 }
 
@@ -144,7 +143,7 @@ impl Exchange {
         let mut settled = Vec::with_capacity(acknowledgement.items().len());
         for (nth, item) in acknowledgement.items().iter().enumerate() {
             settled.push(match &stated {
-                Some(stated) if fresh.get(nth) == Some(&true) => Settled::By { seq: stated.seq, duplicate: false },
+                Some(stated) if fresh.get(nth) == Some(&true) => Settled::Now(stated.seq),
                 _ => self.settled(me, item).await?,
             });
         }
@@ -155,7 +154,7 @@ impl Exchange {
         let (mut shown, mut answers) = (Vec::<Shown>::new(), Vec::new());
         for settled in settled {
             answers.push(match settled {
-                Settled::By { seq, duplicate } => {
+                Settled::Now(seq) => {
                     let nth = match shown.iter().position(|shown| shown.seq == seq) {
                         Some(nth) => nth,
                         None => {
@@ -163,7 +162,20 @@ impl Exchange {
                             shown.len() - 1
                         }
                     };
-                    ItemAnswer::Receipt { nth, duplicate }
+                    ItemAnswer::Receipt { nth, duplicate: false }
+                }
+                Settled::Before(mut before) => {
+                    let nth = match shown.iter().position(|shown| shown.seq == before.seq) {
+                        Some(nth) => {
+                            shown[nth].items.append(&mut before.items);
+                            nth
+                        }
+                        None => {
+                            shown.push(before);
+                            shown.len() - 1
+                        }
+                    };
+                    ItemAnswer::Receipt { nth, duplicate: true }
                 }
                 Settled::Refused(refusal) => ItemAnswer::Refused(refusal),
             });
@@ -190,22 +202,24 @@ impl Exchange {
             for word in told.words(item.leaf).into_iter().filter(|word| word.recipient == me) {
                 let Some(after) = standing.after(word.happening).filter(|_| word.effective) else { continue };
                 if after.delivery != standing.delivery {
-                    handed_over = Some(told.seq);
+                    handed_over = Some(told.clone());
                 }
                 if after.decided != standing.decided {
-                    decided = Some((told.seq, word.happening));
+                    decided = Some((told.clone(), word.happening));
                 }
                 standing = after;
             }
         }
-        let by = |seq| Settled::By { seq, duplicate: true };
-        Ok(match (item.verdict, handed_over, decided) {
-            (Verdict::Received, Some(seq), _) => by(seq),
-            (_, _, Some((seq, happening))) if happening == wanted => by(seq),
-            _ => Settled::Refused(Refusal::new(
-                Reason::AlreadyDecided,
-                format!("leaf {}: decided otherwise before, or its time is over", item.leaf.0),
-            )),
-        })
+        let said = match (item.verdict, handed_over, decided) {
+            (Verdict::Received, Some(told), _) => told.shown(item.leaf, |recipient| recipient == me),
+            (_, _, Some((told, happening))) if happening == wanted => {
+                told.shown(item.leaf, |recipient| recipient == me)
+            }
+            _ => None,
+        };
+        Ok(said.map(Settled::Before).unwrap_or_else(|| {
+            let text = format!("leaf {}: decided otherwise before, or its time is over", item.leaf.0);
+            Settled::Refused(Refusal::new(Reason::AlreadyDecided, text))
+        }))
     }
 }

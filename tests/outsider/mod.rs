@@ -11,6 +11,8 @@ use liaison_protocol::signer::{Ed25519Signer, Signer as _};
 use liaison_protocol::tlog::checkpoint::VerifierKey;
 use serde_json::Value;
 
+use crate::support::python;
+
 /// How long a node may take to be ready, on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const MODULES: &str = "import grpc, grpc_tools, cryptography";
@@ -117,24 +119,6 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A Python that can run the example. None, and the reason is printed; where CI is set there must be one.
-fn python() -> Option<PathBuf> {
-    let made = repository().join("target/python/bin/python");
-    let python = match std::env::var_os("LIAISON_PYTHON") {
-        Some(named) => named.into(),
-        None if made.exists() => made,
-        None => "python3".into(),
-    };
-    let asked = Command::new(&python).args(["-c", MODULES]).output();
-    if asked.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    let why = format!("{}: `{MODULES}` fails: bash examples/python/setup.sh target/python", python.display());
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-    eprintln!("SKIPPED: the outsider's example: {why}");
-    None
-}
-
 /// Another character in one place of a text.
 fn changed(text: &str, place: usize, [one, other]: [char; 2]) -> String {
     let put = |(nth, c)| if nth == place { if c == one { other } else { one } } else { c };
@@ -143,7 +127,7 @@ fn changed(text: &str, place: usize, [one, other]: [char; 2]) -> String {
 
 #[test]
 fn an_outsider_proves_by_its_own_code_what_became_of_its_notice() {
-    let Some(python) = python() else { return };
+    let Some(python) = python::with(MODULES) else { return };
     let network = Network::start();
 
     let output = network.run_example(&python);
@@ -160,7 +144,7 @@ fn an_outsider_proves_by_its_own_code_what_became_of_its_notice() {
 
 #[test]
 fn an_outsider_with_another_trust_file_believes_nothing_and_says_what_it_found() {
-    let Some(python) = python() else { return };
+    let Some(python) = python::with(MODULES) else { return };
     let network = Network::start();
     let trust_file = network.partner("FR").join("network.trust");
     let trust = std::fs::read_to_string(&trust_file).expect("a trust file");

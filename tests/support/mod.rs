@@ -4,6 +4,7 @@ mod bytes;
 mod network;
 mod node;
 mod partner;
+pub(crate) mod python;
 mod raw;
 mod sight;
 

@@ -80,19 +80,7 @@ fn the_vectors_are_what_the_generator_makes() {
 
 #[test]
 fn a_script_that_shares_no_code_with_us_agrees_on_every_vector() {
-    let python = std::env::var_os("LIAISON_PYTHON").unwrap_or_else(|| "python3".into());
-    let ready = Command::new(&python)
-        .args(["-c", "import cryptography"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !ready {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "python3 with the package `cryptography` is needed: pip install cryptography"
-        );
-        eprintln!("SKIPPED: tests/vectors/check.py needs python3 and `pip install cryptography`");
-        return;
-    }
+    let Some(python) = crate::support::python::with("import cryptography") else { return };
     let output = Command::new(&python).arg(folder().join("check.py")).output().expect("python starts");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));

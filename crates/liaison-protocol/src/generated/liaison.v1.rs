@@ -1628,9 +1628,9 @@ pub struct Receipt {
     /// RFC 6962 section 2.1.1 inclusion path, leaf's sibling first: places in the pool, from 0.
     #[prost(uint32, repeated, tag = "4")]
     pub path: ::prost::alloc::vec::Vec<u32>,
-    /// Those items of the statement that the caller may see. Empty in answers to Submit and SubmitStream, as an originator is shown no
-    /// recipients, and in answers to Acknowledge, as its caller has the items of its own batch; ListEvidence shows those of an
-    /// earlier one.
+    /// Those items of the statement that the caller may see: to a recipient its own, to the originator those of the recipients it named
+    /// one by one and of those who have answered. Empty in answers to SubmitStream, to Submit with more than 16 recipients named, and
+    /// to Acknowledge for what is new, as its caller has the items of its own batch.
     #[prost(message, repeated, tag = "5")]
     pub items: ::prost::alloc::vec::Vec<ItemProof>,
 }
