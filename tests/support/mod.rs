@@ -18,6 +18,7 @@ pub(super) use sight::assert_log_is_sound;
 use std::future::Future;
 use std::time::Duration;
 
+use liaison::clock::{Clock as _, SystemClock};
 use liaison_protocol::id::Micros;
 
 /// No step of a test takes this long unless it hangs.
@@ -25,6 +26,7 @@ const HANGS: Duration = Duration::from_secs(60);
 
 /// Fails a test that would wait for ever.
 pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    #[allow(clippy::disallowed_methods, reason = "a test that hangs has to fail at last")]
     match tokio::time::timeout(HANGS, future).await {
         Ok(done) => done,
         Err(_) => panic!("waited in vain for {what}"),
@@ -45,6 +47,5 @@ pub(super) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask:
 
 /// The clock that nodes judge by.
 pub(super) fn now() -> Micros {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Micros(i64::try_from(since.as_micros()).unwrap())
+    SystemClock::new().now()
 }

@@ -2,7 +2,8 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
-use liaison_client::Endpoint;
+use liaison_client::{Endpoint, Signed};
+use liaison_protocol::ack::Item;
 use liaison_protocol::proto;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
@@ -10,6 +11,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use generated::exchange_service_client::ExchangeServiceClient;
+use generated::log_service_client::LogServiceClient;
 
 /// The stubs that partners are given.
 #[allow(clippy::all, unreachable_pub, dead_code, reason = "generated from the protos")]
@@ -25,7 +27,6 @@ pub(crate) struct Refused {
     pub(crate) reason: String,
     pub(crate) metadata: std::collections::HashMap<String, String>,
     pub(crate) message: String,
-    pub(crate) may_be_tried_again: bool,
 }
 
 /// Reads a status.
@@ -36,7 +37,6 @@ pub(crate) fn refused(status: &Status) -> Refused {
         reason: info.as_ref().map(|info| info.reason.clone()).unwrap_or_default(),
         metadata: info.map(|info| info.metadata).unwrap_or_default(),
         message: status.message().into(),
-        may_be_tried_again: status.get_details_retry_info().is_some(),
     }
 }
 
@@ -65,6 +65,30 @@ impl Raw {
     pub(crate) async fn submit(&self, envelope: Bytes, parts: Vec<proto::Part>) -> Result<(), Refused> {
         let request = proto::SubmitRequest { envelope, parts };
         self.exchange().submit(request).await.map(|_| ()).map_err(|status| refused(&status))
+    }
+
+    /// Acknowledges with items that need not be those that were signed.
+    pub(crate) async fn acknowledge(
+        &self,
+        signed: &Signed,
+        change: impl FnOnce(&mut Vec<proto::AcknowledgedItem>),
+    ) -> Result<(), Refused> {
+        let mut items = signed.items().iter().map(Item::to_proto).collect();
+        change(&mut items);
+        let request = proto::AcknowledgeRequest { envelope: signed.envelope().clone(), items };
+        self.exchange().acknowledge(request).await.map(|_| ()).map_err(|status| refused(&status))
+    }
+
+    /// Asks for a proof that a leaf lies in a tree.
+    pub(crate) async fn inclusion(&self, request: proto::GetInclusionProofRequest) -> Result<(), Refused> {
+        let answer = LogServiceClient::new(self.channel.clone()).get_inclusion_proof(request).await;
+        answer.map(|_| ()).map_err(|status| refused(&status))
+    }
+
+    /// Asks for a proof that a tree grew into another.
+    pub(crate) async fn consistency(&self, request: proto::GetConsistencyProofRequest) -> Result<(), Refused> {
+        let answer = LogServiceClient::new(self.channel.clone()).get_consistency_proof(request).await;
+        answer.map(|_| ()).map_err(|status| refused(&status))
     }
 
     /// Calls a unary method with bytes that need not be a request.

@@ -1,5 +1,6 @@
 //! What was seen in a story: every checkpoint, receipt and notice. At its end all of it must fit together.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -58,15 +59,18 @@ pub(crate) async fn assert_log_is_sound(partner: &Partner) {
     for receipt in receipts {
         let statement = Statement::decode(receipt.opening.statement.clone()).unwrap();
         let version = statement.under.unwrap().version;
-        if !directories.contains_key(&version) {
-            let known = partner.client.known_directory(version.0, &partner.trust);
-            directories.insert(version, soon("the directory", known).await.unwrap());
-        }
+        let directory = match directories.entry(version) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let known = partner.client.known_directory(version.0, &partner.trust);
+                unknown.insert(soon("the directory", known).await.unwrap())
+            }
+        };
         let notice = match &statement.event {
             Event::Accepted(accepted) => partner.sight.notices.lock().unwrap().get(&accepted.notice).cloned(),
             _ => None,
         };
-        let file = directories[&version].receipt_file(&receipt, notice).unwrap();
+        let file = directory.receipt_file(&receipt, notice).unwrap();
         let report = verify(file.as_bytes(), Some(&partner.trust));
         assert_eq!(report.outcome, Outcome::Verified, "leaf {}: {:?}", receipt.leaf.0, report.findings);
     }

@@ -42,6 +42,11 @@ impl Signed {
         Self::over(recipient, verdicts, signer)
     }
 
+    /// The signed envelope.
+    pub fn envelope(&self) -> &Bytes {
+        &self.envelope
+    }
+
     /// What was signed for, in order.
     pub fn items(&self) -> &[Item] {
         &self.items
