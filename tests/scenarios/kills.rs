@@ -9,7 +9,6 @@ use liaison_client::sign::SignedNotice;
 use liaison_client::{ItemOutcome, Signed, Submitted};
 use liaison_protocol::id::{LeafIndex, NoticeId};
 use liaison_protocol::proto::{DecisionState, DeliveryState, Verdict};
-use liaison_protocol::statement::{Event, Statement};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -26,6 +25,7 @@ const UNDER_WAY: usize = 24;
 /// Notices signed for at once.
 const BATCH_MAX: u64 = 20;
 
+#[allow(clippy::disallowed_methods, reason = "a longer run is asked for from outside the tests")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
