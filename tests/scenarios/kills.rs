@@ -18,6 +18,8 @@ use crate::support::*;
 const KILLS: u64 = 100;
 /// Answers after which a node is killed, at most.
 const ANSWERS_MAX: u64 = 60;
+/// Every second time what is counted is acknowledgements, and there are at most so many.
+const ACKNOWLEDGEMENTS_MAX: u64 = 6;
 /// One start in so many is killed before it is ready.
 const KILLED_AT_START_ONE_IN: u64 = 8;
 /// Notices of a stream that wait for their answers.
@@ -97,7 +99,10 @@ impl Promised {
 #[derive(Clone)]
 struct Life {
     promised: Arc<Mutex<Promised>>,
+    /// Whatever is submitted.
     answers: watch::Sender<u64>,
+    /// Whatever is signed for.
+    acknowledged: watch::Sender<u64>,
 }
 
 impl Life {
@@ -191,8 +196,7 @@ impl Life {
             let first = *promised.settled.entry(leaf).or_insert(says);
             assert_eq!(first, says, "leaf {} was signed for once", leaf.0);
         }
-        drop(promised);
-        self.answered();
+        self.acknowledged.send_modify(|acknowledged| *acknowledged += 1);
         true
     }
 }
@@ -213,16 +217,24 @@ async fn fault_81_what_a_node_had_answered_for_is_there_after_a_hundred_kills() 
             continue;
         }
         let node = network.start().await;
-        let life = Life { promised: promised.clone(), answers: watch::Sender::new(0) };
+        let life = Life {
+            promised: promised.clone(),
+            answers: watch::Sender::new(0),
+            acknowledged: watch::Sender::new(0),
+        };
         let mut load = JoinSet::new();
+        let acknowledging = chance.below(2) == 0;
         let mut own = || Chance(chance.below(u64::MAX));
         load.spawn(life.clone().submit_one_by_one(network.partner("FR", &node).await, own()));
-        load.spawn(life.clone().submit_on_a_stream(network.partner("FR", &node).await, own()));
+        if !acknowledging {
+            load.spawn(life.clone().submit_on_a_stream(network.partner("FR", &node).await, own()));
+        }
         load.spawn(life.clone().submit_on_a_stream(network.partner("DE", &node).await, own()));
         load.spawn(life.clone().acknowledge(network.partner("KE", &node).await, own()));
-        let enough = chance.below(ANSWERS_MAX);
-        let mut answers = life.answers.subscribe();
-        soon("answers", answers.wait_for(|answers| *answers >= enough)).await.unwrap();
+        let (counted, most) =
+            if acknowledging { (&life.acknowledged, ACKNOWLEDGEMENTS_MAX) } else { (&life.answers, ANSWERS_MAX) };
+        let enough = chance.below(most);
+        soon("answers", counted.subscribe().wait_for(|count| *count >= enough)).await.unwrap();
         node.kill().await;
         while let Some(ended) = soon("the load to end", load.join_next()).await {
             ended.unwrap();
