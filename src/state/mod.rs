@@ -7,6 +7,8 @@ mod follow;
 mod mailbox;
 mod open;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 pub use delivery::{Decided, Delivery, Happening, Standing};
 pub use detail::{AcknowledgedDetail, BadDetail, Detail, ExpiredDetail, StoredDetail};
