@@ -1,6 +1,7 @@
 //! The directory in force, those before it, and the audiences resolved under it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
@@ -30,10 +31,10 @@ struct Question {
     audience: AudienceNames,
 }
 
-/// An answer, and how long it stands.
+/// An answer, and when it stands: the wall clock may also go back.
 struct Remembered {
     audience: Arc<Audience>,
-    until: Micros,
+    stands: Range<Micros>,
 }
 
 /// All directories this node knows.
@@ -106,7 +107,8 @@ impl Directories {
 
     fn remembered(&self, version: HeadVersion, question: &Question, now: Micros) -> Option<Arc<Audience>> {
         let audiences = self.audiences.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = audiences.1.get(question).filter(|found| audiences.0 == version && now < found.until)?;
+        let found =
+            audiences.1.get(question).filter(|found| audiences.0 == version && found.stands.contains(&now))?;
         Some(found.audience.clone())
     }
 
@@ -165,7 +167,7 @@ impl Exchange {
             passed_over: resolved.passed_over,
             agreements: resolved.agreements,
         });
-        let remembered = Remembered { audience: audience.clone(), until: resolved.until };
+        let remembered = Remembered { audience: audience.clone(), stands: resolved.since..resolved.until };
         self.directories.remember(directory.version(), question, remembered);
         Ok(audience)
     }

@@ -71,6 +71,8 @@ pub struct Stage<'v, O> {
     view: &'v View,
     outside: O,
     now: Micros,
+    /// What time it is by each clock that may be right.
+    times: [Micros; 2],
     under: Option<HeadName>,
     drafts: Vec<Draft>,
     names: HashMap<(PartnerNumber, Reference), (Seq, NoticeId)>,
@@ -78,12 +80,14 @@ pub struct Stage<'v, O> {
 }
 
 impl<'v, O: Outside> Stage<'v, O> {
-    /// Opens a stage at a moment.
-    pub fn new(view: &'v View, now: Micros, outside: O) -> Self {
+    /// Opens a stage at a moment of the wall clock, which statements record. Where another clock may be right instead of it,
+    /// nothing is refused for its time unless it is out of time by `other` too.
+    pub fn new(view: &'v View, now: Micros, other: Micros, outside: O) -> Self {
         Self {
             view,
             outside,
             now,
+            times: [now, other],
             under: view.head(),
             drafts: Vec::new(),
             names: HashMap::new(),
@@ -168,7 +172,9 @@ impl<'v, O: Outside> Stage<'v, O> {
         if self.under.map(|head| head.version) != Some(permit.judged_under()) {
             return Decision::Stale;
         }
-        if let Err(refusal) = manifest.in_time(self.now).and_then(|()| self.related(permit)) {
+        let [now, other] = self.times.map(|time| manifest.in_time(time));
+        if let Err(refusal) = now.or_else(|refusal| other.map_err(|_| refusal)).and_then(|()| self.related(permit))
+        {
             return Decision::Refused(refusal);
         }
         let audience = permit.audience().clone();
@@ -192,7 +198,11 @@ impl<'v, O: Outside> Stage<'v, O> {
         let about = manifest
             .relation
             .as_ref()
-            .and_then(|relation| self.known(&(permit.originator(), relation.reference.clone())))
+            .and_then(|relation| {
+                let known = self.known(&(permit.originator(), relation.reference.clone()));
+                // The reference of another's notice may also be one of the originator's own.
+                known.filter(|(_, notice)| *notice == relation.notice)
+            })
             .map(|(seq, _)| seq)
             .into_iter()
             .collect();
@@ -283,8 +293,7 @@ impl<'v, O: Outside> Stage<'v, O> {
                 Deadline::Respond => open.undecided().map(|number| (number, ExpiredOutcome::Unanswered)).collect(),
                 Deadline::Expire => {
                     let lost = open.waiting().map(|number| (number, self.outside.unsigned(seq, number)));
-                    let waiting: Vec<_> = open.waiting().collect();
-                    let silent = open.undecided().filter(|number| !waiting.contains(number));
+                    let silent = open.undecided().filter(|number| !open.waits(number.0));
                     lost.chain(silent.map(|number| (number, ExpiredOutcome::Unanswered))).collect()
                 }
             };
@@ -293,6 +302,9 @@ impl<'v, O: Outside> Stage<'v, O> {
                 !self.settled.get(&(seq, *number)).is_some_and(|past| past.contains(&Happening::from(*outcome)))
             });
             items.truncate(ITEMS_MAX - details.len());
+            if items.is_empty() {
+                continue;
+            }
             for (recipient, outcome) in items {
                 self.settled.entry((seq, recipient)).or_default().push(Happening::from(outcome));
                 details.push(ExpiredDetail { salt: self.outside.salt(), leaf, recipient, outcome });
