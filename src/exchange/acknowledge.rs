@@ -60,14 +60,23 @@ impl Exchange {
         envelope: Bytes,
         items: &[proto::AcknowledgedItem],
     ) -> Result<Acknowledged, Refusal> {
-        let acknowledgement = Arc::new(self.verified(caller, envelope, items)?);
         let me = caller.partner.number;
         for _ in 0..JUDGED_AGAIN_MAX {
+            let caller = self.readmit(caller)?;
+            let under = caller.directory.version();
+            let acknowledgement = Arc::new(self.verified(&caller, envelope.clone(), items)?);
             let stated = if self.moves_any(me, &acknowledgement) {
-                let proposal = Proposal::Acknowledge(me, acknowledgement.clone());
+                let proposal = Proposal::Acknowledge(me, acknowledgement.clone(), under);
                 match self.sequencer.append(vec![proposal]).await.map_err(busy)?.pop() {
                     Some(Answer::Stated(stated)) => Some(stated),
-                    Some(Answer::Stale) => continue,
+                    Some(Answer::Stale) => {
+                        // A head that was adopted meanwhile may deny the key: judge again once it is in force here too.
+                        let newer = self.view().head().is_some_and(|head| head.version != under);
+                        if newer && !self.adopted_after(under).await {
+                            break;
+                        }
+                        continue;
+                    }
                     Some(Answer::Refused(refusal)) => return Err(refusal),
                     Some(Answer::NoRoom) => {
                         return Err(Refusal::new(Reason::StoreFull, "the store has no room")
@@ -86,8 +95,11 @@ impl Exchange {
             };
             return self.answered(me, &acknowledgement, stated).await;
         }
-        Err(Refusal::new(Reason::Busy, "other systems of yours keep acknowledging the same notices")
-            .retry_after_ms(RETRY_AFTER_MS))
+        Err(Refusal::new(
+            Reason::Busy,
+            "the directory or other systems of yours keep changing what it is judged by",
+        )
+        .retry_after_ms(RETRY_AFTER_MS))
     }
 
     fn verified(
