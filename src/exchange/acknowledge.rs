@@ -11,13 +11,16 @@ use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto::{self, Verdict};
 use liaison_protocol::reason::{Reason, Refusal};
 
-use super::history::Shown;
+use super::history::{Shown, Told};
 use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
 use crate::sequencer::{Answer, Stated};
 use crate::state::{Happening, Proposal, Standing};
 
 /// How often a batch is judged again because another settled its items first.
 const JUDGED_AGAIN_MAX: usize = 4;
+
+/// Statements kept at hand while the items of a batch are looked up: a notice is received, decided and expired by one each.
+const LATELY_MAX: usize = 4;
 
 /// What became of one item.
 #[derive(Debug)]
@@ -154,10 +157,12 @@ impl Exchange {
             None => Vec::new(),
         };
         let mut settled = Vec::with_capacity(acknowledgement.items().len());
+        // What was settled together is mostly asked for together, and reading it once for each item would cost the square.
+        let mut lately = Vec::new();
         for (nth, item) in acknowledgement.items().iter().enumerate() {
             settled.push(match &stated {
                 Some(stated) if fresh.get(nth) == Some(&true) => Settled::By { seq: stated.seq, duplicate: false },
-                _ => self.settled(me, item).await?,
+                _ => self.settled(me, item, &mut lately).await?,
             });
         }
         let published = match &stated {
@@ -184,7 +189,12 @@ impl Exchange {
     }
 
     /// What settled an item that moved nothing: the first statement that says the same.
-    async fn settled(&self, me: PartnerNumber, item: &Item) -> Result<Settled, Refusal> {
+    async fn settled(
+        &self,
+        me: PartnerNumber,
+        item: &Item,
+        lately: &mut Vec<Arc<Told>>,
+    ) -> Result<Settled, Refusal> {
         let not_consigned = || {
             let text = format!("leaf {}: no notice {} was consigned to you", item.leaf.0, item.notice);
             Settled::Refused(Refusal::new(Reason::NotConsigned, text))
@@ -198,7 +208,16 @@ impl Exchange {
         let wanted = Happening::from(item.verdict);
         let mut standing = Standing::CONSIGNED;
         let (mut handed_over, mut decided) = (None, None);
-        for told in self.told(found.seq, Seq(0), usize::MAX).await? {
+        for seq in self.about(found.seq).await? {
+            let told = match lately.iter().find(|told| told.seq == seq) {
+                Some(told) => told.clone(),
+                None => {
+                    let told = Arc::new(self.told_by(seq).await?);
+                    lately.truncate(LATELY_MAX - 1);
+                    lately.insert(0, told.clone());
+                    told
+                }
+            };
             for word in told.words(item.leaf).into_iter().filter(|word| word.recipient == me) {
                 let Some(after) = standing.after(word.happening).filter(|_| word.effective) else { continue };
                 if after.delivery != standing.delivery {

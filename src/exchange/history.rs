@@ -194,31 +194,40 @@ impl Exchange {
         set.map(Arc::new).ok_or_else(|| damaged(seq, "recipient set"))
     }
 
-    /// What was stated about a notice, oldest first, from after a statement on, at most `max`.
-    pub(super) async fn told(&self, of: Seq, after: Seq, max: usize) -> Result<Vec<Told>, Refusal> {
-        let (mut told, mut after) = (Vec::new(), after);
-        while told.len() < max {
-            let page = ABOUT_PAGE.min(max - told.len());
-            let about = self.store.about(of, after, page).await.map_err(unreadable)?;
-            for seq in &about {
-                let (entry, opening) = self.entry(*seq).await?;
-                let statement =
-                    Statement::decode(opening.statement.clone()).map_err(|_| damaged(*seq, "statement"))?;
-                let acknowledged_by = match &statement.event {
-                    Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
-                    _ => None,
-                };
-                let detail = match StoredDetail::decode(&entry.detail).map_err(|_| damaged(*seq, "detail"))? {
-                    StoredDetail::Whole(detail) => detail,
-                    StoredDetail::Audience(_) => Detail::None,
-                };
-                told.push(Told { seq: *seq, opening, detail, acknowledged_by });
-            }
-            match about.last() {
-                Some(last) if about.len() == page => after = *last,
-                _ => break,
+    /// Shows `each` what was stated about a notice, oldest first. One statement is held at a time: what was said with many others
+    /// can be large, and there can be many.
+    pub(super) async fn told(&self, of: Seq, mut each: impl FnMut(Told) + Send) -> Result<(), Refusal> {
+        for seq in self.about(of).await? {
+            each(self.told_by(seq).await?);
+        }
+        Ok(())
+    }
+
+    /// Statements about a notice, oldest first.
+    pub(super) async fn about(&self, of: Seq) -> Result<Vec<Seq>, Refusal> {
+        let mut all = Vec::new();
+        loop {
+            let after = all.last().copied().unwrap_or(Seq(0));
+            let about = self.store.about(of, after, ABOUT_PAGE).await.map_err(unreadable)?;
+            all.extend_from_slice(&about);
+            if about.len() < ABOUT_PAGE {
+                return Ok(all);
             }
         }
-        Ok(told)
+    }
+
+    /// One statement about notices, read whole.
+    pub(super) async fn told_by(&self, seq: Seq) -> Result<Told, Refusal> {
+        let (entry, opening) = self.entry(seq).await?;
+        let statement = Statement::decode(opening.statement.clone()).map_err(|_| damaged(seq, "statement"))?;
+        let acknowledged_by = match &statement.event {
+            Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
+            _ => None,
+        };
+        let detail = match StoredDetail::decode(&entry.detail).map_err(|_| damaged(seq, "detail"))? {
+            StoredDetail::Whole(detail) => detail,
+            StoredDetail::Audience(_) => Detail::None,
+        };
+        Ok(Told { seq, opening, detail, acknowledged_by })
     }
 }
