@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use liaison_protocol::directory::{Directory, Partner, Place};
-use liaison_protocol::id::{HeadVersion, Micros, PartnerId, PartnerNumber};
-use liaison_protocol::manifest::{AudienceNames, Handling, Manifest};
-use liaison_protocol::proto::{Kind, Precedence};
+use liaison_protocol::id::{Hash as Digest, HeadVersion, Micros, PartnerId, PartnerNumber};
+use liaison_protocol::manifest::Manifest;
 use liaison_protocol::reason::Refusal;
 use liaison_protocol::statement::HeadName;
 use tokio::sync::watch;
@@ -21,14 +20,35 @@ use crate::state::Proposal;
 /// Audiences remembered under one head. A miss costs tens of microseconds, so forgetting all of them at once is cheap enough.
 const AUDIENCES_MAX: usize = 4_096;
 
-/// What an audience depends on, beside the head and the clock.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Question {
-    originator: PartnerNumber,
-    kind: Kind,
-    handling: Handling,
-    precedence: Precedence,
-    audience: AudienceNames,
+/// What an audience depends on, beside the head and the clock: its digest, so that nobody fills the memory with long lists of names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Question(Digest);
+
+impl Question {
+    fn of(originator: PartnerNumber, manifest: &Manifest) -> Self {
+        let handling = &manifest.handling;
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend(originator.0.to_be_bytes());
+        let known = [
+            manifest.kind as i32,
+            handling.code as i32,
+            handling.source as i32,
+            handling.information as i32,
+            handling.tlp as i32,
+            manifest.precedence as i32,
+        ];
+        known.iter().for_each(|value| bytes.extend(value.to_be_bytes()));
+        let lists = [&manifest.audience.partners, &manifest.audience.groups, &manifest.audience.exempted];
+        for list in lists {
+            bytes.extend((list.len() as u64).to_be_bytes());
+            for name in list {
+                // Names hold no zero.
+                bytes.extend_from_slice(name.as_str().as_bytes());
+                bytes.push(0);
+            }
+        }
+        Self(Digest::of(&[&bytes]))
+    }
 }
 
 /// An answer, and when it stands: the wall clock may also go back.
@@ -151,13 +171,7 @@ impl Exchange {
         directory: &CompiledDirectory,
         now: Micros,
     ) -> Result<Arc<Audience>, Refusal> {
-        let question = Question {
-            originator: caller.number,
-            kind: manifest.kind,
-            handling: manifest.handling.clone(),
-            precedence: manifest.precedence,
-            audience: manifest.audience.clone(),
-        };
+        let question = Question::of(caller.number, manifest);
         if let Some(audience) = self.directories.remembered(directory.version(), &question, now) {
             return Ok(audience);
         }

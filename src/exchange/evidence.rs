@@ -6,7 +6,7 @@ use liaison_protocol::proto::{self, DecisionState, DeliveryState};
 use liaison_protocol::reason::{Reason, Refusal};
 use prost::Message as _;
 
-use super::history::{Found, Shown, Told};
+use super::history::{Found, Shown, Word};
 use super::{Caller, Exchange, unreadable};
 use crate::sequencer::StoredParts;
 use crate::state::{Decided, Delivery, Standing};
@@ -89,18 +89,24 @@ impl Exchange {
         let leaf = published.leaf(found.seq);
         let originator = found.accepted.originator == me;
         let may_see = |recipient: PartnerNumber| originator || recipient == me;
-        let all = self.told(found.seq, Seq(0), usize::MAX).await?;
         let from = after.unwrap_or(Seq(0));
-        let mut shown: Vec<_> =
-            all.iter().filter(|told| told.seq > from).filter_map(|told| told.shown(leaf, may_see)).collect();
-        if after.is_none() {
-            shown.insert(0, self.acceptance(&found, me).await?);
-        }
-        shown.retain(|shown| shown.seq < published.next);
+        let mut shown = match after {
+            None => vec![self.acceptance(&found, me).await?],
+            Some(_) => Vec::new(),
+        };
+        let mut words = Vec::new();
+        self.told(found.seq, |told| {
+            words.extend(told.words(leaf).into_iter().filter(|word| word.effective));
+            // One more than the page says that there is another.
+            if told.seq > from && told.seq < published.next && shown.len() <= page {
+                shown.extend(told.shown(|of| of == leaf, may_see));
+            }
+        })
+        .await?;
         let next = (shown.len() > page).then(|| shown[page - 1].seq);
         shown.truncate(page);
         let named = if originator { self.named(&found).await? } else { vec![me] };
-        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &all, &named, leaf, originator);
+        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &words, &named, originator);
         let receipts = self.receipts(&published, shown).await?;
         Ok(Evidence { outcomes, waiting_in_groups, receipts, next })
     }
@@ -118,13 +124,11 @@ impl Exchange {
         &self,
         caller: &Caller,
         found: &Found,
-        told: &[Told],
+        words: &[Word],
         named: &[PartnerNumber],
-        leaf: LeafIndex,
         originator: bool,
     ) -> (Vec<Outcome>, u32) {
         let (mut outcomes, mut silent) = (Vec::new(), 0);
-        let words: Vec<_> = told.iter().flat_map(|told| told.words(leaf)).filter(|word| word.effective).collect();
         for number in found.recipients.members().iter().map(PartnerNumber) {
             if !originator && number != caller.partner.number {
                 continue;

@@ -576,7 +576,7 @@ fn envelope_bytes(proposal: &Proposal) -> usize {
             permit.manifest().envelope().len()
                 + permit.parts().as_slice().iter().map(|part| part.bytes.len()).sum::<usize>()
         }
-        Proposal::Acknowledge(_, acknowledgement) => acknowledgement.envelope().len(),
+        Proposal::Acknowledge(_, acknowledgement, _) => acknowledgement.envelope().len(),
         Proposal::Adopt(_) | Proposal::OpenLog(_) => 0,
     }
 }

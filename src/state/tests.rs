@@ -456,9 +456,10 @@ proptest! {
             for id in RECIPIENTS {
                 let number = world.partner(id).number;
                 let due = node.view.due(number, Cursor::default(), 1_000);
-                prop_assert!(due.iter().all(|due| {
+                let waits = due.iter().all(|due| {
                     node.view.open(due.seq).is_some_and(|open| open.waiting().any(|waiting| waiting == number))
-                }));
+                });
+                prop_assert!(waits);
             }
         }
         node.advance(HOUR * 1_000);

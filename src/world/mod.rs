@@ -318,7 +318,7 @@ impl World {
             keys: self.opened.keys(number),
         };
         let verified = VerifiedAcknowledgement::verify(envelope, &items, &expect, START).expect("signed by it");
-        Proposal::Acknowledge(number, Arc::new(verified))
+        Proposal::Acknowledge(number, Arc::new(verified), self.opened.head().version())
     }
 }
 
