@@ -1,5 +1,7 @@
 //! What a party may read back of a notice: itself, and what has become of it.
 
+use std::collections::BTreeSet;
+
 use liaison_protocol::id::{LeafIndex, PartnerId, PartnerNumber, Reference, Seq};
 use liaison_protocol::manifest::SignedManifest;
 use liaison_protocol::proto::{self, DecisionState, DeliveryState};
@@ -80,8 +82,10 @@ impl Exchange {
         let published = self.published();
         let leaf = published.leaf(found.seq);
         let originator = found.accepted.originator == me;
-        let may_see = |recipient: PartnerNumber| originator || recipient == me;
         let all = self.told(found.seq, Seq(0), usize::MAX).await?;
+        let seen =
+            if originator { self.known_to_originator(&found, &all, leaf).await? } else { BTreeSet::from([me]) };
+        let may_see = |recipient: PartnerNumber| seen.contains(&recipient);
         let from = after.unwrap_or(Seq(0));
         let mut shown: Vec<_> =
             all.iter().filter(|told| told.seq > from).filter_map(|told| told.shown(leaf, may_see)).collect();
@@ -89,21 +93,28 @@ impl Exchange {
             shown.insert(0, found.shown_to(me));
         }
         shown.retain(|shown| shown.seq < published.next);
+        let page = page.max(1);
         let next = (shown.len() > page).then(|| shown[page - 1].seq);
         shown.truncate(page);
-        let named = if originator { self.named(&found).await? } else { vec![me] };
-        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &all, &named, leaf, originator);
+        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &all, &seen, leaf, originator);
         let receipts = self.receipts(&published, shown).await?;
         Ok(Evidence { outcomes, waiting_in_groups, receipts, next })
     }
 
-    /// Recipients that the originator named one by one; those it reached through groups it learns of when they answer.
-    async fn named(&self, found: &Found) -> Result<Vec<PartnerNumber>, Refusal> {
+    /// Recipients that the originator named one by one, and those it reached through groups who have signed for it. Whoever said
+    /// nothing is not shown, also not when it expires: that would tell who is in the group.
+    async fn known_to_originator(
+        &self,
+        found: &Found,
+        told: &[Told],
+        leaf: LeafIndex,
+    ) -> Result<BTreeSet<PartnerNumber>, Refusal> {
         let delivery = self.delivery(found.seq).await?;
         let manifest = SignedManifest::parse(delivery.envelope)?.unproven()?;
         let directory = self.directories.in_force();
         let named = manifest.audience.partners.iter().filter_map(|id| directory.directory().partner(id));
-        Ok(named.map(|partner| partner.number).collect())
+        let signed = told.iter().flat_map(|told| told.signed(leaf));
+        Ok(named.map(|partner| partner.number).chain(signed).collect())
     }
 
     fn outcomes(
@@ -111,7 +122,7 @@ impl Exchange {
         caller: &Caller,
         found: &Found,
         told: &[Told],
-        named: &[PartnerNumber],
+        seen: &BTreeSet<PartnerNumber>,
         leaf: LeafIndex,
         originator: bool,
     ) -> (Vec<Outcome>, u32) {
@@ -129,7 +140,7 @@ impl Exchange {
                     reason.clone_from(&word.reason);
                 }
             }
-            if standing == Standing::CONSIGNED && !named.contains(&number) {
+            if !seen.contains(&number) {
                 silent += 1;
                 continue;
             }

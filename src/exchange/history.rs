@@ -95,6 +95,11 @@ impl Told {
         }
     }
 
+    /// Who signed for a notice by it, if it moved anything.
+    pub(super) fn signed(&self, leaf: LeafIndex) -> Option<PartnerNumber> {
+        self.acknowledged_by.filter(|_| self.words(leaf).iter().any(|word| word.effective))
+    }
+
     /// Itself, with those of its items about a notice that `may_see` lets through.
     pub(super) fn shown(&self, leaf: LeafIndex, may_see: impl Fn(PartnerNumber) -> bool) -> Option<Shown> {
         let items = match (&self.detail, self.acknowledged_by) {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use liaison_protocol::envelope::{Expect, MANIFEST_TYPE};
@@ -19,6 +20,8 @@ use crate::state::Proposal;
 
 /// How often a notice is judged again because the directory changed under it.
 const JUDGED_AGAIN_MAX: usize = 4;
+/// How long to wait for a directory that has been stated to come into force.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(2);
 
 /// One notice as it came.
 #[derive(Clone, Debug)]
@@ -63,7 +66,11 @@ impl Exchange {
             }
             // The directory changed between judging and deciding: judge again under the one that is in force now.
             let version = caller.directory.version();
-            let _ = self.directories.changed().wait_for(|now| *now != version).await;
+            let mut changed = self.directories.changed();
+            tokio::select! {
+                _ = changed.wait_for(|now| *now != version) => {}
+                () = self.clock.until(self.clock.monotonic() + IN_FORCE_WITHIN) => break,
+            }
             caller.directory = self.directories.in_force();
         }
         self.answer(&published, standings).await

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use liaison_protocol::id::{Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq};
+use liaison_protocol::id::{
+    Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq,
+};
 use liaison_protocol::limits::ITEMS_MAX;
 use liaison_protocol::proto::{ExpiredOutcome, RespondBy, Verdict};
 use liaison_protocol::reason::Reason;
@@ -99,7 +101,9 @@ impl Node {
 
     fn expired(&self) -> Vec<(u64, u32, ExpiredOutcome)> {
         match &self.last().1 {
-            Detail::Expired(items) => items.iter().map(|item| (item.leaf.0, item.recipient.0, item.outcome)).collect(),
+            Detail::Expired(items) => {
+                items.iter().map(|item| (item.leaf.0, item.recipient.0, item.outcome)).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -262,7 +266,8 @@ fn what_was_judged_under_another_head_is_stale_and_a_retry_still_finds_the_first
     let (one, _) = world.notice("FR", "FR/1", &["DE"]);
     let (two, _) = world.notice("FR", "FR/2", &["DE"]);
     let (anew, _) = next.notice("FR", "FR/3", &["DE"]);
-    let decisions = node.batch(&[one.clone(), Proposal::Adopt(next.head()), two, one, anew, Proposal::Adopt(next.head())]);
+    let decisions =
+        node.batch(&[one.clone(), Proposal::Adopt(next.head()), two, one, anew, Proposal::Adopt(next.head())]);
     assert_eq!(decisions[..2], [Decision::State(0), Decision::State(1)]);
     assert_eq!(decisions[2..5], [Decision::Stale, Decision::Already(Seq(2)), Decision::State(2)]);
     assert!(matches!(decisions[5], Decision::Already(_)));
@@ -344,9 +349,10 @@ fn a_history_that_cannot_have_been_is_refused() {
         let mut history = fresh();
         change(&mut history);
         let mut view = View::default();
-        let refused = history.iter().enumerate().find_map(|(seq, (statement, detail))| {
-            view.apply(Seq(seq as u64), statement, detail).err()
-        });
+        let refused = history
+            .iter()
+            .enumerate()
+            .find_map(|(seq, (statement, detail))| view.apply(Seq(seq as u64), statement, detail).err());
         assert_eq!(refused.map(|diverged| diverged.seq), Some(Seq(*at as u64)), "{name}");
     }
     let mut view = View::default();
@@ -408,7 +414,8 @@ fn proposal(world: &World, node: &Node, step: &Step) -> Option<Proposal> {
         }
         Step::Sign { by, items } => {
             let verdict = |nth: &u8| [Verdict::Received, Verdict::Accepted, Verdict::Refused][usize::from(*nth)];
-            let notice = |leaf: u8| match node.history.get(usize::from(leaf)).map(|(statement, _)| &statement.event) {
+            let notice = |leaf: u8| match node.history.get(usize::from(leaf)).map(|(statement, _)| &statement.event)
+            {
                 Some(Event::Accepted(accepted)) => accepted.notice,
                 _ => NoticeId(Hash::of(&[b"none"])),
             };
