@@ -118,11 +118,17 @@ impl Directories {
         self.changed.subscribe()
     }
 
-    fn put_in_force(&self, directory: Arc<Directory>) {
+    /// Only forward: whoever was held up with an older one changes nothing. False: it was in force already, or had been.
+    fn put_in_force(&self, directory: Arc<Directory>) -> bool {
         let version = directory.head().version();
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(version, directory.clone());
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if self.in_force.load().version() >= version {
+            return false;
+        }
+        known.insert(version, directory.clone());
         self.in_force.store(Arc::new(CompiledDirectory::new(directory)));
         self.changed.send_replace(version);
+        true
     }
 
     fn remembered(&self, version: HeadVersion, question: &Question, now: Micros) -> Option<Arc<Audience>> {
@@ -149,12 +155,14 @@ impl Exchange {
         let answers = self.sequencer.append(vec![Proposal::Adopt(name)]).await;
         let answer = answers.map_err(|busy| CannotAdopt::NotStated(busy.to_string()))?.pop();
         match answer {
-            Some(Answer::Stated(_)) => {
-                self.directories.put_in_force(directory);
+            // Whoever had it stated may have gone before putting it in force.
+            Some(Answer::Stated(_) | Answer::Already(_)) => {
+                if !self.directories.put_in_force(directory) {
+                    return Ok(Adopting::InForce);
+                }
                 tracing::info!(target: "audit", event = "policy.loaded", version = name.version.0);
                 Ok(Adopting::Adopted)
             }
-            Some(Answer::Already(_)) => Ok(Adopting::InForce),
             Some(Answer::Refused(_)) => Err(CannotAdopt::OutOfOrder {
                 found: name.version.0,
                 in_force: self.directories.in_force().version().0,

@@ -1,5 +1,7 @@
 //! What a party may read back of a notice: itself, and what has become of it.
 
+use std::collections::BTreeSet;
+
 use liaison_protocol::id::{LeafIndex, PartnerId, PartnerNumber, Reference, Seq};
 use liaison_protocol::manifest::SignedManifest;
 use liaison_protocol::proto::{self, DecisionState, DeliveryState};
@@ -88,25 +90,33 @@ impl Exchange {
         let published = self.published();
         let leaf = published.leaf(found.seq);
         let originator = found.accepted.originator == me;
-        let may_see = |recipient: PartnerNumber| originator || recipient == me;
         let from = after.unwrap_or(Seq(0));
+        // Once for who has spoken, and once for the page: so never more than one statement is held at a time.
+        let mut seen: BTreeSet<_> =
+            if originator { self.named(&found).await? } else { vec![me] }.into_iter().collect();
+        let mut words = Vec::new();
+        self.told(found.seq, |told| {
+            words.extend(told.words(leaf).into_iter().filter(|word| word.effective));
+            // Whoever was reached through a group and said nothing is not shown, also not when its time is over: that would tell
+            // who is in the group.
+            seen.extend(told.signed(leaf).filter(|_| originator));
+        })
+        .await?;
         let mut shown = match after {
             None => vec![self.acceptance(&found, me).await?],
             Some(_) => Vec::new(),
         };
-        let mut words = Vec::new();
+        let page = page.max(1);
         self.told(found.seq, |told| {
-            words.extend(told.words(leaf).into_iter().filter(|word| word.effective));
             // One more than the page says that there is another.
             if told.seq > from && told.seq < published.next && shown.len() <= page {
-                shown.extend(told.shown(|of| of == leaf, may_see));
+                shown.extend(told.shown(|of| of == leaf, |recipient| seen.contains(&recipient)));
             }
         })
         .await?;
         let next = (shown.len() > page).then(|| shown[page - 1].seq);
         shown.truncate(page);
-        let named = if originator { self.named(&found).await? } else { vec![me] };
-        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &words, &named, originator);
+        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &words, &seen, originator);
         let receipts = self.receipts(&published, shown).await?;
         Ok(Evidence { outcomes, waiting_in_groups, receipts, next })
     }
@@ -125,7 +135,7 @@ impl Exchange {
         caller: &Caller,
         found: &Found,
         words: &[Word],
-        named: &[PartnerNumber],
+        seen: &BTreeSet<PartnerNumber>,
         originator: bool,
     ) -> (Vec<Outcome>, u32) {
         let (mut outcomes, mut silent) = (Vec::new(), 0);
@@ -141,7 +151,7 @@ impl Exchange {
                     reason.clone_from(&word.reason);
                 }
             }
-            if standing == Standing::CONSIGNED && !named.contains(&number) {
+            if !seen.contains(&number) {
                 silent += 1;
                 continue;
             }

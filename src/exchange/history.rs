@@ -90,6 +90,11 @@ impl Told {
         }
     }
 
+    /// Who signed for a notice by it, if it moved anything.
+    pub(super) fn signed(&self, leaf: LeafIndex) -> Option<PartnerNumber> {
+        self.acknowledged_by.filter(|_| self.words(leaf).iter().any(|word| word.effective))
+    }
+
     /// Itself, with those of its items that are about the notices wanted and that `may_see` lets through. None: there are none.
     pub(super) fn shown(
         &self,

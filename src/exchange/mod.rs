@@ -7,6 +7,8 @@ mod evidence;
 mod history;
 mod log;
 mod submit;
+#[cfg(test)]
+mod tests;
 
 pub use acknowledge::{Acknowledged, ItemAnswer};
 pub use collect::{Collecting, Frame};
@@ -20,9 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use liaison_protocol::directory::Partner;
-use liaison_protocol::id::{HeadVersion, NodeId, Origin, PartnerId, PartnerNumber};
+use liaison_protocol::id::{HeadVersion, NodeId, Origin, PartnerId, PartnerNumber, Seq};
 use liaison_protocol::proto::{self, PartnerStatus};
 use liaison_protocol::reason::{Reason, Refusal};
+use liaison_protocol::tlog::{hash, proof};
 
 use crate::clock::{Entropy, SharedClock};
 use crate::peer::{Identity, Peer};
@@ -187,16 +190,33 @@ impl Exchange {
         bytes
     }
 
+    /// A published head that covers a statement.
+    async fn covering(&self, seq: Seq) -> Result<Arc<Published>, Refusal> {
+        let mut published = self.sequencer.published();
+        let covers = published.wait_for(|published| published.next > seq).await;
+        covers.map(|published| published.clone()).map_err(|_| busy(Busy::Stopped))
+    }
+
     /// Puts proven statements under one checkpoint.
     async fn receipts(
         &self,
         published: &Published,
         receipts: Vec<history::Shown>,
     ) -> Result<proto::Receipts, Refusal> {
+        let newest = receipts.iter().map(|shown| shown.seq).max();
+        // A statement can be read from the store a moment before its checkpoint is published.
+        let published = match newest {
+            Some(newest) if newest >= published.next => &*self.covering(newest).await?,
+            _ => published,
+        };
         let mut pooled = Vec::with_capacity(receipts.len());
         for history::Shown { seq, opening, items } in receipts {
             let leaf = published.leaf(seq);
             let path = self.path(published, leaf.0).await?;
+            let data = hash::leaf(&opening.leaf().0);
+            if proof::root_of_inclusion(data, leaf.0, published.size(), &path) != Some(published.tree.root()) {
+                return Err(unreadable(ReadError::Damaged(format!("the proof of statement {}", seq.0))));
+            }
             pooled.push(crate::sequencer::Pooled { leaf, opening, path, items });
         }
         Ok(crate::sequencer::pool(published.checkpoint.clone(), pooled))

@@ -403,7 +403,7 @@ mod tests {
         ];
         let mut view = View::default();
         for (nth, (event, detail)) in history.into_iter().enumerate() {
-            let statement = Statement { observed_at: NOW, under: None, event };
+            let statement = Statement { observed_at: NOW, under: view.head(), event };
             view.apply(Seq(nth as u64), &statement, &detail).unwrap();
         }
         view

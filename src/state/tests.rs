@@ -456,10 +456,8 @@ proptest! {
             for id in RECIPIENTS {
                 let number = world.partner(id).number;
                 let due = node.view.due(number, Cursor::default(), 1_000);
-                let waits = due.iter().all(|due| {
-                    node.view.open(due.seq).is_some_and(|open| open.waiting().any(|waiting| waiting == number))
-                });
-                prop_assert!(waits);
+                let waits = |seq| node.view.open(seq).is_some_and(|open| open.waiting().any(|one| one == number));
+                prop_assert!(due.iter().all(|due| waits(due.seq)));
             }
         }
         node.advance(HOUR * 1_000);
