@@ -16,3 +16,6 @@ pub mod shutdown;
 pub mod state;
 pub mod store;
 pub mod tls;
+
+#[cfg(test)]
+mod world;

@@ -60,7 +60,7 @@ impl Send {
         }
         let part = content_part(&self.file)?;
         output.talk(format!(" as {} ({})  via {}", context.partner, context.system, context.node()));
-        let (client, known) = context.connect_and_know().await?;
+        let (client, mut known) = context.connect_and_know().await?;
         let now = output::now();
         let reference = match self.reference.clone() {
             Some(reference) => reference,
@@ -73,6 +73,10 @@ impl Send {
         let submitted = client.submit_patiently(&notice, TRIES).await?;
         let statement = Statement::decode(submitted.receipt.opening.statement.clone())
             .map_err(|refusal| Failure::new(Exit::Unverified, refusal.to_string()))?;
+        // The directory may have changed while this was under way: the receipt is proven under the head that it names.
+        if let Some(under) = statement.under.filter(|under| under.version != known.head().version()) {
+            known = client.known_directory(under.version.0, &context.trust).await?;
+        }
         let file = known.receipt_file(&submitted.receipt, Some(notice.envelope.clone()))?;
         let report = liaison_protocol::receipt::verify(file.as_bytes(), Some(&context.trust));
         if report.outcome != liaison_protocol::receipt::Outcome::Verified {

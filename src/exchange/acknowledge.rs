@@ -1,23 +1,27 @@
 //! Acknowledging: items are judged one by one, idempotently. Whatever is consigned to a partner may be acknowledged, whether or
 //! not this node remembers sending it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use liaison_protocol::ack::{Item, VerifiedAcknowledgement};
 use liaison_protocol::envelope::{ACKNOWLEDGEMENT_TYPE, Expect};
-use liaison_protocol::id::{PartnerNumber, Seq};
+use liaison_protocol::id::{LeafIndex, PartnerNumber, Seq};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto::{self, Verdict};
 use liaison_protocol::reason::{Reason, Refusal};
 
-use super::history::Shown;
+use super::history::Told;
 use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
 use crate::sequencer::{Answer, Stated};
 use crate::state::{Happening, Proposal, Standing};
 
 /// How often a batch is judged again because another settled its items first.
 const JUDGED_AGAIN_MAX: usize = 4;
+
+/// Statements kept at hand while the items of a batch are looked up: a notice is received, decided and expired by one each.
+const LATELY_MAX: usize = 4;
 
 /// What became of one item.
 #[derive(Debug)]
@@ -46,9 +50,35 @@ pub struct Acknowledged {
 enum Settled {
     /// The statement just made says it.
     Now(Seq),
-    /// An earlier statement says it, with the item to show for it.
-    Before(Shown),
+    /// An earlier statement says it.
+    Before(Arc<Told>, LeafIndex),
     Refused(Refusal),
+}
+
+/// A statement that answers show, and which of its items.
+enum Source {
+    Now(Seq),
+    Before(Arc<Told>, BTreeSet<LeafIndex>),
+}
+
+impl Source {
+    fn seq(&self) -> Seq {
+        match self {
+            Self::Now(seq) => *seq,
+            Self::Before(told, _) => told.seq,
+        }
+    }
+}
+
+/// The place of a statement among those shown, each once.
+fn place(sources: &mut Vec<Source>, source: Source) -> usize {
+    match sources.iter().position(|known| known.seq() == source.seq()) {
+        Some(nth) => nth,
+        None => {
+            sources.push(source);
+            sources.len() - 1
+        }
+    }
 }
 
 impl Exchange {
@@ -59,14 +89,23 @@ impl Exchange {
         envelope: Bytes,
         items: &[proto::AcknowledgedItem],
     ) -> Result<Acknowledged, Refusal> {
-        let acknowledgement = Arc::new(self.verified(caller, envelope, items)?);
         let me = caller.partner.number;
         for _ in 0..JUDGED_AGAIN_MAX {
+            let caller = self.readmit(caller)?;
+            let under = caller.directory.version();
+            let acknowledgement = Arc::new(self.verified(&caller, envelope.clone(), items)?);
             let stated = if self.moves_any(me, &acknowledgement) {
-                let proposal = Proposal::Acknowledge(me, acknowledgement.clone());
+                let proposal = Proposal::Acknowledge(me, acknowledgement.clone(), under);
                 match self.sequencer.append(vec![proposal]).await.map_err(busy)?.pop() {
                     Some(Answer::Stated(stated)) => Some(stated),
-                    Some(Answer::Stale) => continue,
+                    Some(Answer::Stale) => {
+                        // A head that was adopted meanwhile may deny the key: judge again once it is in force here too.
+                        let newer = self.view().head().is_some_and(|head| head.version != under);
+                        if newer && !self.adopted_after(under).await {
+                            break;
+                        }
+                        continue;
+                    }
                     Some(Answer::Refused(refusal)) => return Err(refusal),
                     Some(Answer::NoRoom) => {
                         return Err(Refusal::new(Reason::StoreFull, "the store has no room")
@@ -85,8 +124,11 @@ impl Exchange {
             };
             return self.answered(me, &acknowledgement, stated).await;
         }
-        Err(Refusal::new(Reason::Busy, "other systems of yours keep acknowledging the same notices")
-            .retry_after_ms(RETRY_AFTER_MS))
+        Err(Refusal::new(
+            Reason::Busy,
+            "the directory or other systems of yours keep changing what it is judged by",
+        )
+        .retry_after_ms(RETRY_AFTER_MS))
     }
 
     fn verified(
@@ -141,50 +183,55 @@ impl Exchange {
             None => Vec::new(),
         };
         let mut settled = Vec::with_capacity(acknowledgement.items().len());
+        // What was settled together is mostly asked for together, and reading it once for each item would cost the square.
+        let mut lately = Vec::new();
         for (nth, item) in acknowledgement.items().iter().enumerate() {
             settled.push(match &stated {
                 Some(stated) if fresh.get(nth) == Some(&true) => Settled::Now(stated.seq),
-                _ => self.settled(me, item).await?,
+                _ => self.settled(me, item, &mut lately).await?,
             });
         }
         let published = match &stated {
             Some(stated) => stated.published.clone(),
             None => self.published(),
         };
-        let (mut shown, mut answers) = (Vec::<Shown>::new(), Vec::new());
+        let (mut sources, mut answers) = (Vec::<Source>::new(), Vec::new());
         for settled in settled {
             answers.push(match settled {
                 Settled::Now(seq) => {
-                    let nth = match shown.iter().position(|shown| shown.seq == seq) {
-                        Some(nth) => nth,
-                        None => {
-                            shown.push(self.shown(seq).await?);
-                            shown.len() - 1
-                        }
-                    };
-                    ItemAnswer::Receipt { nth, duplicate: false }
+                    ItemAnswer::Receipt { nth: place(&mut sources, Source::Now(seq)), duplicate: false }
                 }
-                Settled::Before(mut before) => {
-                    let nth = match shown.iter().position(|shown| shown.seq == before.seq) {
-                        Some(nth) => {
-                            shown[nth].items.append(&mut before.items);
-                            nth
-                        }
-                        None => {
-                            shown.push(before);
-                            shown.len() - 1
-                        }
-                    };
+                Settled::Before(told, leaf) => {
+                    let nth = place(&mut sources, Source::Before(told, BTreeSet::new()));
+                    if let Source::Before(_, leaves) = &mut sources[nth] {
+                        leaves.insert(leaf);
+                    }
                     ItemAnswer::Receipt { nth, duplicate: true }
                 }
                 Settled::Refused(refusal) => ItemAnswer::Refused(refusal),
+            });
+        }
+        let mut shown = Vec::with_capacity(sources.len());
+        for source in sources {
+            shown.push(match source {
+                Source::Now(seq) => self.shown(seq).await?,
+                // One tree for all items of one statement.
+                Source::Before(told, leaves) => match told.shown(|leaf| leaves.contains(&leaf), |who| who == me) {
+                    Some(shown) => shown,
+                    None => self.shown(told.seq).await?,
+                },
             });
         }
         Ok(Acknowledged { answers, receipts: self.receipts(&published, shown).await? })
     }
 
     /// What settled an item that moved nothing: the first statement that says the same.
-    async fn settled(&self, me: PartnerNumber, item: &Item) -> Result<Settled, Refusal> {
+    async fn settled(
+        &self,
+        me: PartnerNumber,
+        item: &Item,
+        lately: &mut Vec<Arc<Told>>,
+    ) -> Result<Settled, Refusal> {
         let not_consigned = || {
             let text = format!("leaf {}: no notice {} was consigned to you", item.leaf.0, item.notice);
             Settled::Refused(Refusal::new(Reason::NotConsigned, text))
@@ -198,7 +245,16 @@ impl Exchange {
         let wanted = Happening::from(item.verdict);
         let mut standing = Standing::CONSIGNED;
         let (mut handed_over, mut decided) = (None, None);
-        for told in self.told(found.seq, Seq(0), usize::MAX).await? {
+        for seq in self.about(found.seq).await? {
+            let told = match lately.iter().find(|told| told.seq == seq) {
+                Some(told) => told.clone(),
+                None => {
+                    let told = Arc::new(self.told_by(seq).await?);
+                    lately.truncate(LATELY_MAX - 1);
+                    lately.insert(0, told.clone());
+                    told
+                }
+            };
             for word in told.words(item.leaf).into_iter().filter(|word| word.recipient == me) {
                 let Some(after) = standing.after(word.happening).filter(|_| word.effective) else { continue };
                 if after.delivery != standing.delivery {
@@ -211,15 +267,16 @@ impl Exchange {
             }
         }
         let said = match (item.verdict, handed_over, decided) {
-            (Verdict::Received, Some(told), _) => told.shown(item.leaf, |recipient| recipient == me),
-            (_, _, Some((told, happening))) if happening == wanted => {
-                told.shown(item.leaf, |recipient| recipient == me)
-            }
+            (Verdict::Received, Some(told), _) => Some(told),
+            (_, _, Some((told, happening))) if happening == wanted => Some(told),
             _ => None,
         };
-        Ok(said.map(Settled::Before).unwrap_or_else(|| {
-            let text = format!("leaf {}: decided otherwise before, or its time is over", item.leaf.0);
-            Settled::Refused(Refusal::new(Reason::AlreadyDecided, text))
-        }))
+        Ok(match said {
+            Some(told) => Settled::Before(told, item.leaf),
+            None => {
+                let text = format!("leaf {}: decided otherwise before, or its time is over", item.leaf.0);
+                Settled::Refused(Refusal::new(Reason::AlreadyDecided, text))
+            }
+        })
     }
 }

@@ -96,12 +96,8 @@ impl Collecting {
 
     /// A partner that the directory no longer lists as active is sent nothing more, on open streams too.
     fn still_admitted(&mut self) -> Result<(), Refusal> {
-        let directory = self.exchange.directories.in_force();
-        let partner = directory.directory().partner(&self.caller.partner.id);
-        match partner {
-            Some(partner) if partner.status == proto::PartnerStatus::Active => Ok(()),
-            _ => Err(Refusal::new(Reason::Suspended, "the directory no longer lists the caller as active")),
-        }
+        self.caller = self.exchange.readmit(&self.caller)?;
+        Ok(())
     }
 
     /// What waits and is published: nobody is shown what no checkpoint covers yet.

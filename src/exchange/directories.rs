@@ -1,13 +1,13 @@
 //! The directory in force, those before it, and the audiences resolved under it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use liaison_protocol::directory::{Directory, Partner, Place};
-use liaison_protocol::id::{HeadVersion, Micros, PartnerId, PartnerNumber};
-use liaison_protocol::manifest::{AudienceNames, Handling, Manifest};
-use liaison_protocol::proto::{Kind, Precedence};
+use liaison_protocol::id::{Hash as Digest, HeadVersion, Micros, PartnerId, PartnerNumber};
+use liaison_protocol::manifest::Manifest;
 use liaison_protocol::reason::Refusal;
 use liaison_protocol::statement::HeadName;
 use tokio::sync::watch;
@@ -20,20 +20,41 @@ use crate::state::Proposal;
 /// Audiences remembered under one head. A miss costs tens of microseconds, so forgetting all of them at once is cheap enough.
 const AUDIENCES_MAX: usize = 4_096;
 
-/// What an audience depends on, beside the head and the clock.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Question {
-    originator: PartnerNumber,
-    kind: Kind,
-    handling: Handling,
-    precedence: Precedence,
-    audience: AudienceNames,
+/// What an audience depends on, beside the head and the clock: its digest, so that nobody fills the memory with long lists of names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Question(Digest);
+
+impl Question {
+    fn of(originator: PartnerNumber, manifest: &Manifest) -> Self {
+        let handling = &manifest.handling;
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend(originator.0.to_be_bytes());
+        let known = [
+            manifest.kind as i32,
+            handling.code as i32,
+            handling.source as i32,
+            handling.information as i32,
+            handling.tlp as i32,
+            manifest.precedence as i32,
+        ];
+        known.iter().for_each(|value| bytes.extend(value.to_be_bytes()));
+        let lists = [&manifest.audience.partners, &manifest.audience.groups, &manifest.audience.exempted];
+        for list in lists {
+            bytes.extend((list.len() as u64).to_be_bytes());
+            for name in list {
+                // Names hold no zero.
+                bytes.extend_from_slice(name.as_str().as_bytes());
+                bytes.push(0);
+            }
+        }
+        Self(Digest::of(&[&bytes]))
+    }
 }
 
-/// An answer, and how long it stands.
+/// An answer, and when it stands: the wall clock may also go back.
 struct Remembered {
     audience: Arc<Audience>,
-    until: Micros,
+    stands: Range<Micros>,
 }
 
 /// All directories this node knows.
@@ -97,16 +118,23 @@ impl Directories {
         self.changed.subscribe()
     }
 
-    fn put_in_force(&self, directory: Arc<Directory>) {
+    /// Only forward: whoever was held up with an older one changes nothing. False: it was in force already, or had been.
+    fn put_in_force(&self, directory: Arc<Directory>) -> bool {
         let version = directory.head().version();
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(version, directory.clone());
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if self.in_force.load().version() >= version {
+            return false;
+        }
+        known.insert(version, directory.clone());
         self.in_force.store(Arc::new(CompiledDirectory::new(directory)));
         self.changed.send_replace(version);
+        true
     }
 
     fn remembered(&self, version: HeadVersion, question: &Question, now: Micros) -> Option<Arc<Audience>> {
         let audiences = self.audiences.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = audiences.1.get(question).filter(|found| audiences.0 == version && now < found.until)?;
+        let found =
+            audiences.1.get(question).filter(|found| audiences.0 == version && found.stands.contains(&now))?;
         Some(found.audience.clone())
     }
 
@@ -127,12 +155,14 @@ impl Exchange {
         let answers = self.sequencer.append(vec![Proposal::Adopt(name)]).await;
         let answer = answers.map_err(|busy| CannotAdopt::NotStated(busy.to_string()))?.pop();
         match answer {
-            Some(Answer::Stated(_)) => {
-                self.directories.put_in_force(directory);
+            // Whoever had it stated may have gone before putting it in force.
+            Some(Answer::Stated(_) | Answer::Already(_)) => {
+                if !self.directories.put_in_force(directory) {
+                    return Ok(Adopting::InForce);
+                }
                 tracing::info!(target: "audit", event = "policy.loaded", version = name.version.0);
                 Ok(Adopting::Adopted)
             }
-            Some(Answer::Already(_)) => Ok(Adopting::InForce),
             Some(Answer::Refused(_)) => Err(CannotAdopt::OutOfOrder {
                 found: name.version.0,
                 in_force: self.directories.in_force().version().0,
@@ -149,13 +179,7 @@ impl Exchange {
         directory: &CompiledDirectory,
         now: Micros,
     ) -> Result<Arc<Audience>, Refusal> {
-        let question = Question {
-            originator: caller.number,
-            kind: manifest.kind,
-            handling: manifest.handling.clone(),
-            precedence: manifest.precedence,
-            audience: manifest.audience.clone(),
-        };
+        let question = Question::of(caller.number, manifest);
         if let Some(audience) = self.directories.remembered(directory.version(), &question, now) {
             return Ok(audience);
         }
@@ -165,7 +189,7 @@ impl Exchange {
             passed_over: resolved.passed_over,
             agreements: resolved.agreements,
         });
-        let remembered = Remembered { audience: audience.clone(), until: resolved.until };
+        let remembered = Remembered { audience: audience.clone(), stands: resolved.since..resolved.until };
         self.directories.remember(directory.version(), question, remembered);
         Ok(audience)
     }

@@ -1,12 +1,14 @@
 //! What a party may read back of a notice: itself, and what has become of it.
 
+use std::collections::BTreeSet;
+
 use liaison_protocol::id::{LeafIndex, PartnerId, PartnerNumber, Reference, Seq};
 use liaison_protocol::manifest::SignedManifest;
 use liaison_protocol::proto::{self, DecisionState, DeliveryState};
 use liaison_protocol::reason::{Reason, Refusal};
 use prost::Message as _;
 
-use super::history::{Found, Shown, Told};
+use super::history::{Found, Shown, Word};
 use super::{Caller, Exchange, unreadable};
 use crate::sequencer::StoredParts;
 use crate::state::{Decided, Delivery, Standing};
@@ -88,19 +90,33 @@ impl Exchange {
         let published = self.published();
         let leaf = published.leaf(found.seq);
         let originator = found.accepted.originator == me;
-        let may_see = |recipient: PartnerNumber| originator || recipient == me;
-        let all = self.told(found.seq, Seq(0), usize::MAX).await?;
         let from = after.unwrap_or(Seq(0));
-        let mut shown: Vec<_> =
-            all.iter().filter(|told| told.seq > from).filter_map(|told| told.shown(leaf, may_see)).collect();
-        if after.is_none() {
-            shown.insert(0, self.acceptance(&found, me).await?);
-        }
-        shown.retain(|shown| shown.seq < published.next);
+        // Once for who has spoken, and once for the page: so never more than one statement is held at a time.
+        let mut seen: BTreeSet<_> =
+            if originator { self.named(&found).await? } else { vec![me] }.into_iter().collect();
+        let mut words = Vec::new();
+        self.told(found.seq, |told| {
+            words.extend(told.words(leaf).into_iter().filter(|word| word.effective));
+            // Whoever was reached through a group and said nothing is not shown, also not when its time is over: that would tell
+            // who is in the group.
+            seen.extend(told.signed(leaf).filter(|_| originator));
+        })
+        .await?;
+        let mut shown = match after {
+            None => vec![self.acceptance(&found, me).await?],
+            Some(_) => Vec::new(),
+        };
+        let page = page.max(1);
+        self.told(found.seq, |told| {
+            // One more than the page says that there is another.
+            if told.seq > from && told.seq < published.next && shown.len() <= page {
+                shown.extend(told.shown(|of| of == leaf, |recipient| seen.contains(&recipient)));
+            }
+        })
+        .await?;
         let next = (shown.len() > page).then(|| shown[page - 1].seq);
         shown.truncate(page);
-        let named = if originator { self.named(&found).await? } else { vec![me] };
-        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &all, &named, leaf, originator);
+        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &words, &seen, originator);
         let receipts = self.receipts(&published, shown).await?;
         Ok(Evidence { outcomes, waiting_in_groups, receipts, next })
     }
@@ -118,13 +134,11 @@ impl Exchange {
         &self,
         caller: &Caller,
         found: &Found,
-        told: &[Told],
-        named: &[PartnerNumber],
-        leaf: LeafIndex,
+        words: &[Word],
+        seen: &BTreeSet<PartnerNumber>,
         originator: bool,
     ) -> (Vec<Outcome>, u32) {
         let (mut outcomes, mut silent) = (Vec::new(), 0);
-        let words: Vec<_> = told.iter().flat_map(|told| told.words(leaf)).filter(|word| word.effective).collect();
         for number in found.recipients.members().iter().map(PartnerNumber) {
             if !originator && number != caller.partner.number {
                 continue;
@@ -137,7 +151,7 @@ impl Exchange {
                     reason.clone_from(&word.reason);
                 }
             }
-            if standing == Standing::CONSIGNED && !named.contains(&number) {
+            if !seen.contains(&number) {
                 silent += 1;
                 continue;
             }

@@ -90,16 +90,25 @@ impl Told {
         }
     }
 
-    /// Itself, with those of its items about a notice that `may_see` lets through.
-    pub(super) fn shown(&self, leaf: LeafIndex, may_see: impl Fn(PartnerNumber) -> bool) -> Option<Shown> {
+    /// Who signed for a notice by it, if it moved anything.
+    pub(super) fn signed(&self, leaf: LeafIndex) -> Option<PartnerNumber> {
+        self.acknowledged_by.filter(|_| self.words(leaf).iter().any(|word| word.effective))
+    }
+
+    /// Itself, with those of its items that are about the notices wanted and that `may_see` lets through. None: there are none.
+    pub(super) fn shown(
+        &self,
+        wanted: impl Fn(LeafIndex) -> bool,
+        may_see: impl Fn(PartnerNumber) -> bool,
+    ) -> Option<Shown> {
         let items = match (&self.detail, self.acknowledged_by) {
             (Detail::Acknowledged(items), Some(recipient)) if may_see(recipient) => {
                 prove(items, AcknowledgedDetail::leaf_data_of, |item| {
-                    (item.leaf == leaf).then(|| proto::item_proof::Item::Acknowledged(item.item().to_proto()))
+                    wanted(item.leaf).then(|| proto::item_proof::Item::Acknowledged(item.item().to_proto()))
                 })
             }
             (Detail::Expired(items), _) => prove(items, ExpiredDetail::leaf_data, |item| {
-                (item.leaf == leaf && may_see(item.recipient)).then(|| {
+                (wanted(item.leaf) && may_see(item.recipient)).then(|| {
                     proto::item_proof::Item::Expired(proto::ExpiredItem {
                         salt: item.salt.to_bytes(),
                         leaf_index: item.leaf.0,
@@ -213,31 +222,40 @@ impl Exchange {
         set.map(Arc::new).ok_or_else(|| damaged(seq, "recipient set"))
     }
 
-    /// What was stated about a notice, oldest first, from after a statement on, at most `max`.
-    pub(super) async fn told(&self, of: Seq, after: Seq, max: usize) -> Result<Vec<Told>, Refusal> {
-        let (mut told, mut after) = (Vec::new(), after);
-        while told.len() < max {
-            let page = ABOUT_PAGE.min(max - told.len());
-            let about = self.store.about(of, after, page).await.map_err(unreadable)?;
-            for seq in &about {
-                let (entry, opening) = self.entry(*seq).await?;
-                let statement =
-                    Statement::decode(opening.statement.clone()).map_err(|_| damaged(*seq, "statement"))?;
-                let acknowledged_by = match &statement.event {
-                    Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
-                    _ => None,
-                };
-                let detail = match StoredDetail::decode(&entry.detail).map_err(|_| damaged(*seq, "detail"))? {
-                    StoredDetail::Whole(detail) => detail,
-                    StoredDetail::Audience(_) => Detail::None,
-                };
-                told.push(Told { seq: *seq, opening, detail, acknowledged_by });
-            }
-            match about.last() {
-                Some(last) if about.len() == page => after = *last,
-                _ => break,
+    /// Shows `each` what was stated about a notice, oldest first. One statement is held at a time: what was said with many others
+    /// can be large, and there can be many.
+    pub(super) async fn told(&self, of: Seq, mut each: impl FnMut(Told) + Send) -> Result<(), Refusal> {
+        for seq in self.about(of).await? {
+            each(self.told_by(seq).await?);
+        }
+        Ok(())
+    }
+
+    /// Statements about a notice, oldest first.
+    pub(super) async fn about(&self, of: Seq) -> Result<Vec<Seq>, Refusal> {
+        let mut all = Vec::new();
+        loop {
+            let after = all.last().copied().unwrap_or(Seq(0));
+            let about = self.store.about(of, after, ABOUT_PAGE).await.map_err(unreadable)?;
+            all.extend_from_slice(&about);
+            if about.len() < ABOUT_PAGE {
+                return Ok(all);
             }
         }
-        Ok(told)
+    }
+
+    /// One statement about notices, read whole.
+    pub(super) async fn told_by(&self, seq: Seq) -> Result<Told, Refusal> {
+        let (entry, opening) = self.entry(seq).await?;
+        let statement = Statement::decode(opening.statement.clone()).map_err(|_| damaged(seq, "statement"))?;
+        let acknowledged_by = match &statement.event {
+            Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
+            _ => None,
+        };
+        let detail = match StoredDetail::decode(&entry.detail).map_err(|_| damaged(seq, "detail"))? {
+            StoredDetail::Whole(detail) => detail,
+            StoredDetail::Audience(_) => Detail::None,
+        };
+        Ok(Told { seq, opening, detail, acknowledged_by })
     }
 }

@@ -7,6 +7,8 @@ mod evidence;
 mod history;
 mod log;
 mod submit;
+#[cfg(test)]
+mod tests;
 
 pub use acknowledge::{Acknowledged, ItemAnswer};
 pub use collect::{Collecting, Frame};
@@ -17,11 +19,13 @@ pub use submit::{Submission, Taken};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use liaison_protocol::directory::Partner;
-use liaison_protocol::id::{NodeId, Origin, PartnerId, PartnerNumber};
+use liaison_protocol::id::{HeadVersion, NodeId, Origin, PartnerId, PartnerNumber, Seq};
 use liaison_protocol::proto::{self, PartnerStatus};
 use liaison_protocol::reason::{Reason, Refusal};
+use liaison_protocol::tlog::{hash, proof};
 
 use crate::clock::{Entropy, SharedClock};
 use crate::peer::{Identity, Peer};
@@ -32,6 +36,8 @@ use crate::store::{ReadError, Store};
 
 /// Answered with RESOURCE_EXHAUSTED or UNAVAILABLE: when the same bytes may pass.
 const RETRY_AFTER_MS: u32 = 250;
+/// Between the statement that adopts a head and its coming into force lie microseconds; whoever waits longer is told to retry.
+const ADOPTION_MAX: Duration = Duration::from_secs(5);
 
 /// Everything the spine is made of.
 pub struct Parts {
@@ -107,26 +113,35 @@ impl Exchange {
         let Identity::Partner { partner, system } = peer.identity() else {
             return Err(Refusal::new(Reason::WrongRole, "the caller's certificate is a node's"));
         };
-        self.admitted(partner, system.to_string())
+        let directory = self.directories.in_force();
+        let partner = active(&directory, partner)?;
+        Ok(Caller { partner, system: system.to_string(), directory })
     }
 
-    /// The same caller under the directory in force now: a stream outlives the one it began under.
-    fn again(&self, caller: &Caller) -> Result<Caller, Refusal> {
-        if caller.directory.version() == self.directories.in_force().version() {
+    /// Judges a caller again under the directory in force now: a stream that stays open outlives what let it in.
+    fn readmit(&self, caller: &Caller) -> Result<Caller, Refusal> {
+        let directory = self.directories.in_force();
+        if directory.version() == caller.directory.version() {
             return Ok(caller.clone());
         }
-        self.admitted(&caller.partner.id, caller.system.clone())
+        let partner = active(&directory, &caller.partner.id)?;
+        if partner.number != caller.partner.number {
+            return Err(Refusal::new(
+                Reason::Unregistered,
+                "the directory lists another partner under this name now",
+            ));
+        }
+        Ok(Caller { partner, system: caller.system.clone(), directory })
     }
 
-    fn admitted(&self, partner: &PartnerId, system: String) -> Result<Caller, Refusal> {
-        let directory = self.directories.in_force();
-        let Some(partner) = directory.directory().partner(partner).cloned() else {
-            return Err(Refusal::new(Reason::Unregistered, "the directory does not list the caller"));
-        };
-        if partner.status != PartnerStatus::Active {
-            return Err(Refusal::new(Reason::Suspended, "the directory lists the caller as suspended"));
+    /// Waits until another directory than this version is in force. False: it takes too long.
+    async fn adopted_after(&self, version: HeadVersion) -> bool {
+        let mut changed = self.directories.changed();
+        let last = self.clock.monotonic() + ADOPTION_MAX;
+        tokio::select! {
+            _ = changed.wait_for(|now| *now != version) => true,
+            () = self.clock.until(last) => false,
         }
-        Ok(Caller { partner, system, directory })
     }
 
     /// The directories, for whoever adopts and for whoever lists.
@@ -175,20 +190,48 @@ impl Exchange {
         bytes
     }
 
+    /// A published head that covers a statement.
+    async fn covering(&self, seq: Seq) -> Result<Arc<Published>, Refusal> {
+        let mut published = self.sequencer.published();
+        let covers = published.wait_for(|published| published.next > seq).await;
+        covers.map(|published| published.clone()).map_err(|_| busy(Busy::Stopped))
+    }
+
     /// Puts proven statements under one checkpoint.
     async fn receipts(
         &self,
         published: &Published,
         receipts: Vec<history::Shown>,
     ) -> Result<proto::Receipts, Refusal> {
+        let newest = receipts.iter().map(|shown| shown.seq).max();
+        // A statement can be read from the store a moment before its checkpoint is published.
+        let published = match newest {
+            Some(newest) if newest >= published.next => &*self.covering(newest).await?,
+            _ => published,
+        };
         let mut pooled = Vec::with_capacity(receipts.len());
         for history::Shown { seq, opening, items } in receipts {
             let leaf = published.leaf(seq);
             let path = self.path(published, leaf.0).await?;
+            let data = hash::leaf(&opening.leaf().0);
+            if proof::root_of_inclusion(data, leaf.0, published.size(), &path) != Some(published.tree.root()) {
+                return Err(unreadable(ReadError::Damaged(format!("the proof of statement {}", seq.0))));
+            }
             pooled.push(crate::sequencer::Pooled { leaf, opening, path, items });
         }
         Ok(crate::sequencer::pool(published.checkpoint.clone(), pooled))
     }
+}
+
+/// The partner, if a directory lists it as active.
+fn active(directory: &CompiledDirectory, id: &PartnerId) -> Result<Partner, Refusal> {
+    let Some(partner) = directory.directory().partner(id).cloned() else {
+        return Err(Refusal::new(Reason::Unregistered, "the directory does not list the caller"));
+    };
+    if partner.status != PartnerStatus::Active {
+        return Err(Refusal::new(Reason::Suspended, "the directory lists the caller as suspended"));
+    }
+    Ok(partner)
 }
 
 fn unreadable(error: ReadError) -> Refusal {

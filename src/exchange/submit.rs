@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use liaison_protocol::envelope::{Expect, MANIFEST_TYPE};
@@ -23,9 +22,6 @@ use crate::state::Proposal;
 const NAMED_SHOWN_MAX: usize = 16;
 /// How often a notice is judged again because the directory changed under it.
 const JUDGED_AGAIN_MAX: usize = 4;
-
-/// Between the statement that adopts a head and its coming into force lie microseconds; whoever waits longer is told to retry.
-const ADOPTION_MAX: Duration = Duration::from_secs(5);
 
 /// One notice as it came.
 #[derive(Clone, Debug)]
@@ -60,32 +56,20 @@ enum Standing {
 impl Exchange {
     /// Takes what arrived together, each accepted or refused by itself, and answers with their receipts under one checkpoint.
     pub async fn submit(&self, caller: &Caller, chunk: Vec<Submission>) -> (Vec<Taken>, proto::Receipts) {
-        let mut caller = match self.again(caller) {
-            Ok(caller) => caller,
-            Err(refusal) => {
-                let refused = chunk.iter().map(|_| Taken::Refused(refusal.clone())).collect();
-                return (refused, proto::Receipts::default());
-            }
-        };
         let mut standings: Vec<_> = chunk.iter().map(|_| Standing::Waiting).collect();
         let mut published = self.published();
         for _ in 0..JUDGED_AGAIN_MAX {
+            let caller = match self.readmit(caller) {
+                Ok(caller) => caller,
+                Err(refusal) => {
+                    refuse_waiting(&mut standings, &refusal);
+                    break;
+                }
+            };
             let stale = self.judge(&caller, &chunk, &mut standings, &mut published).await;
-            if !stale {
-                break;
-            }
             // The directory changed between judging and deciding: judge again under the one that is in force now.
-            let version = caller.directory.version();
-            let mut changed = self.directories.changed();
-            let last = self.clock.monotonic() + ADOPTION_MAX;
-            tokio::select! {
-                _ = changed.wait_for(|now| *now != version) => {}
-                () = self.clock.until(last) => break,
-            }
-            match self.again(&caller) {
-                Ok(now) => caller = now,
-                // Shut out meanwhile: judging under the old head would be refused as stale again.
-                Err(_) => break,
+            if !stale || !self.adopted_after(caller.directory.version()).await {
+                break;
             }
         }
         self.answer(&published, standings).await
@@ -200,6 +184,12 @@ impl Exchange {
                 (taken.into_iter().map(unproven).collect(), proto::Receipts::default())
             }
         }
+    }
+}
+
+fn refuse_waiting(standings: &mut [Standing], refusal: &Refusal) {
+    for standing in standings.iter_mut().filter(|standing| matches!(standing, Standing::Waiting)) {
+        *standing = Standing::Refused(refusal.clone());
     }
 }
 

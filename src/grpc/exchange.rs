@@ -3,10 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use liaison_protocol::id::Seq;
 use liaison_protocol::proto::{self, submit_result};
 use liaison_protocol::reason::{Reason, Refusal};
+use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::generated::exchange_service_server::ExchangeService;
@@ -16,6 +18,8 @@ use crate::shutdown::Shutdown;
 
 /// Notices of a stream that are verified, proposed and answered together.
 const CHUNK_MAX: usize = 16;
+/// Bytes of notices after which a chunk takes no further one: large notices are not gathered.
+const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Chunks of one stream under way.
 const CHUNKS_UNDER_WAY: usize = 4;
 
@@ -62,10 +66,7 @@ impl ExchangeService for Service {
         let shutdown = self.shutdown.clone();
         let stopped = Box::pin(async move { shutdown.stopping().await });
         // What has arrived together goes together; chunks are proposed in the order they came.
-        let answers = request
-            .into_inner()
-            .take_until(stopped)
-            .ready_chunks(CHUNK_MAX)
+        let answers = in_chunks(request.into_inner().take_until(stopped))
             .map(move |chunk| answer_chunk(exchange.clone(), caller.clone(), chunk))
             .buffered(CHUNKS_UNDER_WAY);
         Ok(Response::new(Box::pin(answers)))
@@ -167,6 +168,26 @@ impl ExchangeService for Service {
     }
 }
 
+/// What has arrived together, at most so many and so large.
+fn in_chunks(
+    requests: impl Stream<Item = Result<proto::SubmitStreamRequest, Status>> + Send + 'static,
+) -> impl Stream<Item = Vec<Result<proto::SubmitStreamRequest, Status>>> + Send {
+    let size = |request: &Result<proto::SubmitStreamRequest, Status>| {
+        request.as_ref().map_or(0, proto::SubmitStreamRequest::encoded_len)
+    };
+    stream::unfold(Box::pin(requests.fuse()), move |mut requests| async move {
+        let first = requests.next().await?;
+        let mut bytes = size(&first);
+        let mut chunk = vec![first];
+        while chunk.len() < CHUNK_MAX && bytes < CHUNK_BYTES_MAX {
+            let Some(Some(next)) = requests.next().now_or_never() else { break };
+            bytes += size(&next);
+            chunk.push(next);
+        }
+        Some((chunk, requests))
+    })
+}
+
 /// Answers a chunk of a stream. A request that cannot even be read ends the stream: its place in the order is lost.
 async fn answer_chunk(
     exchange: Arc<Exchange>,
@@ -226,4 +247,22 @@ fn refused(caller: &Caller, refusal: &Refusal) -> Status {
 /// One event for each refusal: who, and the catalogue's reason; nothing of what was sent.
 fn audit(caller: &Caller, refusal: &Refusal) {
     tracing::warn!(target: "audit", event = "refused", reason = refusal.reason.word(), partner = %caller.partner());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: usize) -> Result<proto::SubmitStreamRequest, Status> {
+        Ok(proto::SubmitStreamRequest { envelope: vec![0; bytes].into(), parts: Vec::new() })
+    }
+
+    #[tokio::test]
+    async fn what_arrives_together_goes_together_unless_it_is_large() {
+        let small = (0..20).map(|_| of(1_000));
+        let large = (0..3).map(|_| of(CHUNK_BYTES_MAX));
+        let chunks: Vec<_> = in_chunks(stream::iter(small.chain(large))).collect().await;
+        let sizes: Vec<_> = chunks.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [16, 5, 1, 1], "16 at most, and nothing more after a megabyte");
+    }
 }

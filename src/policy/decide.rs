@@ -9,6 +9,7 @@ use liaison_protocol::id::{AgreementDigest, HeadVersion, Micros, NodeId, Partner
 use liaison_protocol::manifest::{Manifest, VerifiedManifest};
 use liaison_protocol::part::Parts;
 use liaison_protocol::reason::{Reason, Refusal};
+use liaison_protocol::statement::AGREEMENTS_MAX;
 use roaring::RoaringBitmap;
 
 use super::{Audience, CompiledDirectory};
@@ -83,7 +84,9 @@ pub struct Resolved {
     pub passed_over: u32,
     /// The agreements used.
     pub agreements: Vec<AgreementDigest>,
-    /// The same question has the same answer until then, under the same directory.
+    /// The same question has had the same answer since then, under the same directory.
+    pub since: Micros,
+    /// And has it until before then.
     pub until: Micros,
 }
 
@@ -126,7 +129,7 @@ pub fn resolve(
             Some(_) => directory.directory().members(id).into_iter().map(|number| number.0).collect(),
             None => RoaringBitmap::new(),
         };
-        let wanted = wanted - &exempted - RoaringBitmap::from_iter([caller.number.0]);
+        let wanted = wanted - RoaringBitmap::from_iter([caller.number.0]);
         let home_here = |number: &u32| {
             let partner = directory.directory().numbered(liaison_protocol::id::PartnerNumber(*number));
             partner.is_some_and(|partner| partner.home == *node)
@@ -135,19 +138,25 @@ pub fn resolve(
         if covered.is_empty() {
             return Err(not_covered("groups", id));
         }
+        // An exempted partner whom nothing covers is counted like the others: the count must not tell who is in the group.
         passed_over |= wanted - &covered;
-        members |= covered;
+        members |= covered - &exempted;
     }
     if members.is_empty() {
         return Err(Refusal::new(Reason::NobodyToReach, "audience: nobody remains"));
     }
     let agreements: BTreeSet<_> =
         in_force().filter(|row| !row.recipients.is_disjoint(&members)).map(|row| row.agreement).collect();
-    let edges = admitted.iter().flat_map(|row| [row.from, row.until]);
+    if agreements.len() > AGREEMENTS_MAX {
+        let text = format!("audience: needs {} agreements, at most {AGREEMENTS_MAX}", agreements.len());
+        return Err(Refusal::new(Reason::TooLarge, text));
+    }
+    let edges = || admitted.iter().flat_map(|row| [row.from, row.until]);
     Ok(Resolved {
-        passed_over: u32::try_from((passed_over - &members).len()).unwrap_or(u32::MAX),
+        passed_over: u32::try_from(passed_over.len()).unwrap_or(u32::MAX),
         agreements: agreements.into_iter().collect(),
-        until: edges.filter(|edge| *edge > now).min().unwrap_or(Micros(i64::MAX)),
+        since: edges().filter(|edge| *edge <= now).max().unwrap_or(Micros(i64::MIN)),
+        until: edges().filter(|edge| *edge > now).min().unwrap_or(Micros(i64::MAX)),
         members,
     })
 }

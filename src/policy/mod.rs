@@ -3,6 +3,8 @@
 mod audience;
 mod compile;
 mod decide;
+#[cfg(test)]
+mod tests;
 
 pub use audience::{Audience, RecipientSet};
 pub use compile::CompiledDirectory;

@@ -100,7 +100,7 @@ fn weight(proposal: &Proposal) -> usize {
             let parts: usize = permit.parts().as_slice().iter().map(|part| part.bytes.len() + 64).sum();
             permit.manifest().envelope().len() + parts + 512
         }
-        Proposal::Acknowledge(_, acknowledgement) => {
+        Proposal::Acknowledge(_, acknowledgement, _) => {
             acknowledgement.envelope().len() + acknowledgement.items().len() * 128
         }
         Proposal::Adopt(_) | Proposal::OpenLog(_) => 128,

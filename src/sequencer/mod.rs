@@ -6,6 +6,8 @@ mod inbox;
 mod published;
 mod run;
 mod startup;
+#[cfg(test)]
+mod tests;
 mod transmitted;
 
 pub use inbox::{Busy, Sequencer};

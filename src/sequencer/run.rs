@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use liaison_protocol::id::{Hash, Micros, NoticeId, PartnerNumber, Reference, Seq};
 use liaison_protocol::proto::ExpiredOutcome;
+use liaison_protocol::statement::Event;
 use liaison_protocol::tlog::checkpoint::Checkpoint;
 use liaison_protocol::tlog::entry::{Leaf, Opening, Salt};
 use liaison_protocol::tlog::hash;
@@ -61,6 +62,8 @@ pub(super) struct Run {
     publish: watch::Sender<Arc<Published>>,
     view: SharedView,
     tree: Tree,
+    /// The root of `tree` as it was committed, apart from it.
+    root: Hash,
     /// Leaves of the entry bundle that is not full yet.
     bundle: Vec<Leaf>,
     log: u32,
@@ -111,6 +114,7 @@ impl Run {
             inbox,
             publish,
             view: Arc::new(RwLock::new(view)),
+            root: tree.root(),
             tree,
             bundle: Vec::new(),
             log: 0,
@@ -150,12 +154,13 @@ impl Run {
     pub(super) async fn run(mut self) -> Stopped {
         loop {
             let chunks = match self.gather().await {
-                Gathered::Work(chunks) => chunks,
-                Gathered::Idle if self.note.is_none() => continue,
-                Gathered::Idle => Vec::new(),
+                Gathered::Work(chunks) => Some(chunks),
+                Gathered::Idle => self.note.is_some().then(Vec::new),
                 Gathered::Closed => return self.stop().await,
             };
-            if let Err(stopped) = self.batch(chunks).await {
+            if let Some(chunks) = chunks
+                && let Err(stopped) = self.batch(chunks).await
+            {
                 return stopped;
             }
             let monotonic = self.parts.clock.monotonic();
@@ -169,10 +174,18 @@ impl Run {
     async fn gather(&mut self) -> Gathered {
         let clock = self.parts.clock.clone();
         let idle = clock.until(clock.monotonic() + self.patience());
+        let Inbox { urgent, submissions } = &mut self.inbox;
+        // Both lanes have the same senders: where one is closed so is the other, but what was taken is still in it.
         let first = tokio::select! {
             biased;
-            chunk = self.inbox.urgent.recv() => chunk,
-            chunk = self.inbox.submissions.recv() => chunk,
+            chunk = urgent.recv() => match chunk {
+                Some(chunk) => Some(chunk),
+                None => submissions.recv().await,
+            },
+            chunk = submissions.recv() => match chunk {
+                Some(chunk) => Some(chunk),
+                None => urgent.recv().await,
+            },
             () = idle => return Gathered::Idle.or_deadline(self.overdue()),
         };
         let Some(first) = first else {
@@ -196,7 +209,8 @@ impl Run {
         let longest = if self.note.is_some() && !self.full { IDLE } else { Duration::from_secs(1) };
         let deadline = self.read_view().next_deadline();
         match deadline {
-            Some(at) if !self.clocks_apart() => {
+            // A full store is not asked again and again by what nobody waits for.
+            Some(at) if !self.full && !self.clocks_apart() => {
                 let micros = u64::try_from(at.since(self.parts.clock.now())).unwrap_or(0);
                 longest.min(Duration::from_micros(micros.max(1_000)))
             }
@@ -214,10 +228,14 @@ impl Run {
     }
 
     fn clocks_apart(&self) -> bool {
+        self.parts.clock.now().since(self.expected()).abs() > CLOCKS_APART_MAX
+    }
+
+    /// What time it is if nobody has set the wall clock since the start.
+    fn expected(&self) -> Micros {
         let (wall, monotonic) = self.clocks;
         let passed = self.parts.clock.monotonic().saturating_sub(monotonic).as_micros();
-        let expected = wall.plus(i64::try_from(passed).unwrap_or(i64::MAX));
-        self.parts.clock.now().since(expected).abs() > CLOCKS_APART_MAX
+        wall.plus(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 
     /// One batch: its chunks are answered, or the sequencer stops.
@@ -260,13 +278,17 @@ impl Run {
         let Built { batch, tree, bundle, drafts, .. } = built;
         let leaves: Vec<_> = batch.entries.iter().map(|entry| entry.leaf).collect();
         // The root by the second routine first: one bit gone wrong in memory must not be signed.
-        let second = recompute_root(self.tree.size(), &self.tree.peaks(), &leaves);
-        if second != Some(batch.head.root) {
+        // What the new root is built on must still be what was signed last.
+        let peaks = self.tree.peaks();
+        let before = recompute_root(self.tree.size(), &peaks, &[]);
+        let second = recompute_root(self.tree.size(), &peaks, &leaves);
+        if before != Some(self.root) || second != Some(batch.head.root) {
             return Err(format!("two computations of one root differ at size {}", tree.size()));
         }
         self.note = None;
         let before = self.tree.size();
         self.tree = tree;
+        self.root = batch.head.root;
         self.bundle = bundle;
         self.sets_stored.extend(batch.sets.iter().map(|(id, _)| id.0));
         if self.sets_stored.len() > SETS_REMEMBERED_MAX {
@@ -306,10 +328,16 @@ impl Run {
 
     fn forget_transmitted(&self, drafts: &[Draft]) {
         for draft in drafts {
-            if let (liaison_protocol::statement::Event::Acknowledged(acknowledged), about) =
-                (&draft.statement.event, &draft.about)
-            {
-                self.parts.transmitted.forget(acknowledged.recipient, about.iter().copied());
+            match (&draft.statement.event, &draft.detail) {
+                (Event::Acknowledged(acknowledged), _) => {
+                    self.parts.transmitted.forget(acknowledged.recipient, draft.about.iter().copied());
+                }
+                (_, Detail::Expired(items)) => {
+                    for item in items.iter().filter(|item| item.outcome != ExpiredOutcome::Unanswered) {
+                        self.parts.transmitted.forget(item.recipient, [Seq(self.base.0 + item.leaf.0)]);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -377,7 +405,11 @@ impl Run {
         self.writer = self.parts.store.writer().await.map_err(|error| fatal(&error))?;
         let head = *self.writer.head().ok_or_else(|| fatal(&"the head is gone"))?;
         let (tree, _) = startup::edge(&self.parts, &head).await.map_err(|error| fatal(&error))?;
-        let view = startup::fold(&*self.parts.store, head.next).await.map_err(|error| fatal(&error))?;
+        // What came back may be older than what was signed, and its note with it: signing on would fork the log.
+        let signed = self.publish.borrow().checkpoint.clone();
+        startup::against(&self.parts, &head, &signed).await.map_err(|error| fatal(&error))?;
+        let view = startup::fold(&*self.parts.store, &head).await.map_err(|error| fatal(&error))?;
+        self.root = tree.root();
         self.tree = tree;
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         self.sets_stored.clear();
@@ -415,10 +447,12 @@ impl Run {
         expire: bool,
     ) -> (Built, Vec<Decision>) {
         let now = self.parts.clock.now();
+        // Which of the two is right nobody knows while they disagree: the node goes on accepting by either.
+        let other = if self.clocks_apart() { self.expected() } else { now };
         let view = self.view.clone();
         let view = view.read().unwrap_or_else(PoisonError::into_inner);
         let from_store = FromStore { known, parts: &mut self.parts, since: self.since };
-        let mut stage = Stage::new(&view, now, from_store);
+        let mut stage = Stage::new(&view, now, other, from_store);
         if expire {
             stage.expire();
         }
@@ -474,8 +508,11 @@ impl Run {
     async fn stop(mut self) -> Stopped {
         if self.note.is_some() {
             let (built, _) = self.decide(&[], &HashMap::new(), false);
-            if let Err(error) = self.writer.commit(&built.batch).await {
-                return Stopped::Fatal(error.to_string());
+            match self.writer.commit(&built.batch).await {
+                // The next start signs the same head again.
+                Ok(()) | Err(CommitError::NoRoom) => {}
+                Err(CommitError::Fenced) => return Stopped::Fenced,
+                Err(error) => return Stopped::Fatal(error.to_string()),
             }
         }
         match self.anchor.as_mut().map(Anchor::flush) {
@@ -539,7 +576,7 @@ fn envelope_bytes(proposal: &Proposal) -> usize {
             permit.manifest().envelope().len()
                 + permit.parts().as_slice().iter().map(|part| part.bytes.len()).sum::<usize>()
         }
-        Proposal::Acknowledge(_, acknowledgement) => acknowledgement.envelope().len(),
+        Proposal::Acknowledge(_, acknowledgement, _) => acknowledgement.envelope().len(),
         Proposal::Adopt(_) | Proposal::OpenLog(_) => 0,
     }
 }
@@ -581,6 +618,64 @@ impl Routes {
         for (count, chunk) in self.0 {
             // Nobody may be waiting any more; what was decided stands all the same.
             let _ = chunk.answer.send(answers.by_ref().take(count).collect());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inbox;
+    use super::*;
+    use crate::world::{Rig, World};
+
+    async fn run_on(rig: &Rig, notices: u32) -> Run {
+        let (_, inbox, publish) = inbox::channel();
+        let parts = rig.parts();
+        let writer = parts.store.writer().await.expect("free");
+        let mut run = Run::new(parts, writer, inbox, publish, Tree::default(), View::default(), None);
+        run.open_log().await.expect("opens");
+        run.decided(vec![Proposal::Adopt(rig.world.head())]).await.expect("adopts");
+        for nth in 0..notices {
+            let (proposal, _) = rig.world.notice("FR", &format!("FR/{nth}"), &["DE"]);
+            run.decided(vec![proposal]).await.expect("takes");
+        }
+        run
+    }
+
+    /// The same tree with one bit of one node gone wrong: of a leaf, or of a peak.
+    fn flipped(leaves: &[Leaf], place: usize) -> Tree {
+        let mut tree = Tree::default();
+        for (nth, leaf) in leaves.iter().enumerate() {
+            let mut hash = hash::leaf(&leaf.0);
+            hash.0[3] ^= u8::from(nth == place) << 5;
+            tree.append(hash);
+        }
+        tree
+    }
+
+    #[tokio::test]
+    async fn fault_77_one_bit_gone_wrong_in_memory_is_seen_before_anything_is_signed() {
+        for place in [6, 0, 3] {
+            let rig = Rig::new(World::small());
+            let mut run = run_on(&rig, 4).await;
+            let signed = run.publish.borrow().checkpoint.clone();
+            let leaves: Vec<_> = rig.all().await.iter().map(|entry| entry.leaf).collect();
+            if place < leaves.len() {
+                // In the edge, between two batches: both routines would build on it.
+                run.tree = flipped(&leaves, place);
+            }
+            let (proposal, _) = rig.world.notice("FR", "FR/last", &["DE"]);
+            let (mut built, _) = run.decide(&[proposal], &HashMap::new(), true);
+            if place == leaves.len() {
+                // In the new leaf's hash, while the batch was built.
+                let leaves: Vec<_> =
+                    leaves.iter().copied().chain(built.batch.entries.iter().map(|e| e.leaf)).collect();
+                built.tree = flipped(&leaves, place);
+                built.batch.head.root = built.tree.root();
+            }
+            let refused = run.settle(built).expect_err("seen");
+            assert!(refused.contains("two computations of one root differ"), "{refused}");
+            assert_eq!(run.publish.borrow().checkpoint, signed, "bit in leaf {place}: nothing was signed");
         }
     }
 }

@@ -7,7 +7,7 @@ use liaison_protocol::id::{Hash, Seq};
 use liaison_protocol::tlog::checkpoint::{Checkpoint, SignedNote};
 use liaison_protocol::tlog::entry::{LEAF_BYTES, Leaf};
 use liaison_protocol::tlog::hash;
-use liaison_protocol::tlog::proof;
+use liaison_protocol::tlog::proof::{self, Node};
 use liaison_protocol::tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileId};
 use liaison_protocol::tlog::tree::Tree;
 use tokio::sync::watch;
@@ -96,7 +96,7 @@ pub(super) async fn start(
     if let Some(note) = &anchored {
         against(&parts, &head, note).await?;
     }
-    let view = fold(&*parts.store, head.next).await?;
+    let view = fold(&*parts.store, &head).await?;
     let mut run = Run::new(parts, writer, inbox, publish, tree, view, anchor.take());
     run.resume(head).await.map_err(CannotStart::First)?;
     let size = head.next.0 - head.base.0;
@@ -133,7 +133,7 @@ pub(super) async fn edge(parts: &Parts, head: &Head) -> Result<(Tree, u64), Cann
 }
 
 /// Checks what is stored against one signed checkpoint, and says how many leaves that covers.
-async fn against(parts: &Parts, head: &Head, note: &[u8]) -> Result<u64, CannotStart> {
+pub(super) async fn against(parts: &Parts, head: &Head, note: &[u8]) -> Result<u64, CannotStart> {
     let checkpoint = checked(parts, note)?;
     let found = head.next.0 - head.base.0;
     if checkpoint.size > found {
@@ -191,11 +191,13 @@ async fn leaf_hashes(store: &dyn Store, head: &Head, from: u64, to: u64) -> Resu
     Ok(hashes)
 }
 
-/// Folds the whole history.
-pub(super) async fn fold(store: &dyn Store, to: Seq) -> Result<View, CannotStart> {
+/// Folds the whole history. What is folded must be what was signed: tiles alone would not show a statement that somebody replaced
+/// together with its leaf.
+pub(super) async fn fold(store: &dyn Store, head: &Head) -> Result<View, CannotStart> {
     let mut folding = Folding::default();
-    while folding.next() < to {
-        let entries = store.entries(folding.next()..to, READ_BYTES_MAX).await?;
+    let mut tree = Tree::default();
+    while folding.next() < head.next {
+        let entries = store.entries(folding.next()..head.next, READ_BYTES_MAX).await?;
         if entries.is_empty() {
             let seq = folding.next();
             return Err(Diverged { seq, problem: "is missing".into() }.into());
@@ -212,7 +214,15 @@ pub(super) async fn fold(store: &dyn Store, to: Seq) -> Result<View, CannotStart
                 }
             }
             folding.fold(needing)?;
+            if entry.seq >= head.base {
+                tree.append(hash::leaf(&entry.leaf.0));
+            }
         }
+        tree.prune(tree.size());
+    }
+    if tree.root() != head.root {
+        let (signed, found) = (head.root.to_hex(), tree.root().to_hex());
+        return Err(CannotStart::Evidence(format!("the head says root {signed}, all the leaves have {found}")));
     }
     Ok(folding.finish())
 }
@@ -252,13 +262,19 @@ pub async fn stored_subtree(
         let level = u8::try_from(node.height / TILE_HEIGHT).unwrap_or(u8::MAX);
         let within = node.height % TILE_HEIGHT;
         let first = node.index << within;
-        let id = TileId::Hashes { level, index: first / TILE_WIDTH };
-        let damaged = || ReadError::Damaged(format!("{id:?} is missing or has another length"));
-        let tile = store.tiles(&[id]).await?.pop().flatten().ok_or_else(damaged)?;
         let mut tree = Tree::default();
-        let start = usize::try_from(first % TILE_WIDTH).unwrap_or(usize::MAX) * 32;
-        let bytes = tile.get(start..start + (32 << within)).ok_or_else(damaged)?;
-        bytes.chunks_exact(32).filter_map(Hash::from_slice).for_each(|hash| tree.append(hash));
+        // A tile that is not full yet lies in the edge, whatever has been forgotten above it.
+        let bottom = |index| published.tree.node(Node { height: node.height - within, index });
+        if let Some(held) = (first..first + (1 << within)).map(bottom).collect::<Option<Vec<_>>>() {
+            held.into_iter().for_each(|hash| tree.append(hash));
+        } else {
+            let id = TileId::Hashes { level, index: first / TILE_WIDTH };
+            let damaged = || ReadError::Damaged(format!("{id:?} is missing or has another length"));
+            let tile = store.tiles(&[id]).await?.pop().flatten().ok_or_else(damaged)?;
+            let start = usize::try_from(first % TILE_WIDTH).unwrap_or(usize::MAX) * 32;
+            let bytes = tile.get(start..start + (32 << within)).ok_or_else(damaged)?;
+            bytes.chunks_exact(32).filter_map(Hash::from_slice).for_each(|hash| tree.append(hash));
+        }
         hashes.push(tree.root());
     }
     proof::fold(hashes.into_iter()).ok_or_else(|| ReadError::Damaged("an empty subtree".into()))

@@ -7,6 +7,8 @@ mod follow;
 mod mailbox;
 mod open;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 pub use delivery::{Decided, Delivery, Happening, Standing};
 pub use detail::{AcknowledgedDetail, BadDetail, Detail, ExpiredDetail, StoredDetail};
@@ -93,9 +95,20 @@ impl View {
         if seq.0 != self.next {
             return Err(diverged("out of order"));
         }
+        if self.next == 0 && !matches!(statement.event, Event::LogOpened { .. }) {
+            return Err(diverged("no log has been opened"));
+        }
+        if statement.under != self.head {
+            return Err(diverged("names another directory head than the one in force"));
+        }
         match (&statement.event, detail) {
             (Event::LogOpened { .. }, Detail::None) => self.base = seq.0,
-            (Event::DirectoryAdopted(head), Detail::None) => self.head = Some(*head),
+            (Event::DirectoryAdopted(head), Detail::None) => {
+                if self.head.is_some_and(|now| now.version >= head.version) {
+                    return Err(diverged("adopts a directory head that is not newer"));
+                }
+                self.head = Some(*head);
+            }
             (Event::Accepted(accepted), Detail::Audience(set)) => {
                 if set.root() != accepted.recipients_root || set.count() != accepted.recipient_count {
                     return Err(diverged("its recipient set is another than it commits to"));
@@ -104,16 +117,14 @@ impl View {
             }
             (Event::Acknowledged(acknowledged), Detail::Acknowledged(items)) => {
                 for item in items.iter().filter(|item| item.effective) {
-                    let of = Seq(item.leaf.0 + self.base);
                     let happened = Happening::from(item.verdict);
-                    self.happened(of, acknowledged.recipient, happened)
+                    self.happened(item.leaf, acknowledged.recipient, happened)
                         .ok_or_else(|| diverged("acknowledges what is not open"))?;
                 }
             }
             (Event::Expired(_), Detail::Expired(items)) => {
                 for item in items {
-                    let of = Seq(item.leaf.0 + self.base);
-                    self.happened(of, item.recipient, Happening::from(item.outcome))
+                    self.happened(item.leaf, item.recipient, Happening::from(item.outcome))
                         .ok_or_else(|| diverged("expires what is not open"))?;
                 }
             }
@@ -142,20 +153,24 @@ impl View {
         self.open.insert(seq, open);
     }
 
-    /// Moves what it moves; None if the notice is not open.
-    fn happened(&mut self, of: Seq, recipient: PartnerNumber, happening: Happening) -> Option<()> {
-        let open = self.open.get_mut(&of)?;
+    /// Moves what it moves; None if it moves nothing: the notice is not open for this recipient.
+    fn happened(&mut self, leaf: LeafIndex, recipient: PartnerNumber, happening: Happening) -> Option<()> {
+        let of = self.seq(leaf)?;
+        let open = self.open.get_mut(&of).filter(|open| open.moves(recipient, happening) == Some(true))?;
         if open.settle(recipient, happening)
             && let Some(mailbox) = self.mailboxes.get_mut(&recipient)
         {
             mailbox.settle(of, open.precedence());
         }
+        // A deadline that can close nothing any more is none, though the notice may wait for long.
+        if open.all_decided()
+            && let Some(respond_at) = open.respond_at()
+        {
+            self.deadlines.remove(&(respond_at, of, Deadline::Respond));
+        }
         if open.is_closed() {
             let open = self.open.remove(&of)?;
             self.deadlines.remove(&(open.expires_at(), of, Deadline::Expire));
-            if let Some(respond_at) = open.respond_at() {
-                self.deadlines.remove(&(respond_at, of, Deadline::Respond));
-            }
         }
         Some(())
     }

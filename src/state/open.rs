@@ -80,7 +80,7 @@ impl Open {
         })
     }
 
-    fn waits(&self, number: u32) -> bool {
+    pub(super) fn waits(&self, number: u32) -> bool {
         !self.handed_over.contains(number) && !self.undelivered.contains(number)
     }
 

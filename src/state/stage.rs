@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use liaison_protocol::ack::VerifiedAcknowledgement;
-use liaison_protocol::id::{LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq};
+use liaison_protocol::id::{HeadVersion, LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq};
 use liaison_protocol::limits::ITEMS_MAX;
 use liaison_protocol::proto::{ExpiredOutcome, RelationType};
 use liaison_protocol::reason::{Reason, Refusal};
@@ -22,8 +22,8 @@ use crate::policy::Permit;
 pub enum Proposal {
     /// A notice that may be taken.
     Submit(Arc<Permit>),
-    /// A recipient's signed word.
-    Acknowledge(PartnerNumber, Arc<VerifiedAcknowledgement>),
+    /// A recipient's signed word, and the directory version under which its key was believed.
+    Acknowledge(PartnerNumber, Arc<VerifiedAcknowledgement>, HeadVersion),
     /// A newer directory head.
     Adopt(HeadName),
     /// A new log, which only a start proposes.
@@ -71,6 +71,8 @@ pub struct Stage<'v, O> {
     view: &'v View,
     outside: O,
     now: Micros,
+    /// What time it is by each clock that may be right.
+    times: [Micros; 2],
     under: Option<HeadName>,
     drafts: Vec<Draft>,
     names: HashMap<(PartnerNumber, Reference), (Seq, NoticeId)>,
@@ -78,12 +80,14 @@ pub struct Stage<'v, O> {
 }
 
 impl<'v, O: Outside> Stage<'v, O> {
-    /// Opens a stage at a moment.
-    pub fn new(view: &'v View, now: Micros, outside: O) -> Self {
+    /// Opens a stage at a moment of the wall clock, which statements record. Where another clock may be right instead of it,
+    /// nothing is refused for its time unless it is out of time by `other` too.
+    pub fn new(view: &'v View, now: Micros, other: Micros, outside: O) -> Self {
         Self {
             view,
             outside,
             now,
+            times: [now, other],
             under: view.head(),
             drafts: Vec::new(),
             names: HashMap::new(),
@@ -120,7 +124,9 @@ impl<'v, O: Outside> Stage<'v, O> {
     pub fn decide(&mut self, proposal: &Proposal) -> Decision {
         match proposal {
             Proposal::Submit(permit) => self.submit(permit),
-            Proposal::Acknowledge(recipient, acknowledgement) => self.acknowledge(*recipient, acknowledgement),
+            Proposal::Acknowledge(recipient, acknowledgement, judged_under) => {
+                self.acknowledge(*recipient, acknowledgement, *judged_under)
+            }
             Proposal::Adopt(head) => self.adopt(*head),
             Proposal::OpenLog(reason) => {
                 let event = Event::LogOpened { reason: reason.clone(), before: Bytes::new() };
@@ -168,7 +174,9 @@ impl<'v, O: Outside> Stage<'v, O> {
         if self.under.map(|head| head.version) != Some(permit.judged_under()) {
             return Decision::Stale;
         }
-        if let Err(refusal) = manifest.in_time(self.now).and_then(|()| self.related(permit)) {
+        let [now, other] = self.times.map(|time| manifest.in_time(time));
+        if let Err(refusal) = now.or_else(|refusal| other.map_err(|_| refusal)).and_then(|()| self.related(permit))
+        {
             return Decision::Refused(refusal);
         }
         let audience = permit.audience().clone();
@@ -192,7 +200,11 @@ impl<'v, O: Outside> Stage<'v, O> {
         let about = manifest
             .relation
             .as_ref()
-            .and_then(|relation| self.known(&(permit.originator(), relation.reference.clone())))
+            .and_then(|relation| {
+                let known = self.known(&(permit.originator(), relation.reference.clone()));
+                // The reference of another's notice may also be one of the originator's own.
+                known.filter(|(_, notice)| *notice == relation.notice)
+            })
             .map(|(seq, _)| seq)
             .into_iter()
             .collect();
@@ -232,7 +244,16 @@ impl<'v, O: Outside> Stage<'v, O> {
         open.moves(recipient, happening)
     }
 
-    fn acknowledge(&mut self, recipient: PartnerNumber, acknowledgement: &VerifiedAcknowledgement) -> Decision {
+    fn acknowledge(
+        &mut self,
+        recipient: PartnerNumber,
+        acknowledgement: &VerifiedAcknowledgement,
+        judged_under: HeadVersion,
+    ) -> Decision {
+        // The statement names the head in force, and nobody could verify it if that head denies the key.
+        if self.under.map(|head| head.version) != Some(judged_under) {
+            return Decision::Stale;
+        }
         let mut details = Vec::with_capacity(acknowledgement.items().len());
         let mut about = Vec::new();
         for item in acknowledgement.items() {
@@ -283,8 +304,7 @@ impl<'v, O: Outside> Stage<'v, O> {
                 Deadline::Respond => open.undecided().map(|number| (number, ExpiredOutcome::Unanswered)).collect(),
                 Deadline::Expire => {
                     let lost = open.waiting().map(|number| (number, self.outside.unsigned(seq, number)));
-                    let waiting: Vec<_> = open.waiting().collect();
-                    let silent = open.undecided().filter(|number| !waiting.contains(number));
+                    let silent = open.undecided().filter(|number| !open.waits(number.0));
                     lost.chain(silent.map(|number| (number, ExpiredOutcome::Unanswered))).collect()
                 }
             };
@@ -293,6 +313,9 @@ impl<'v, O: Outside> Stage<'v, O> {
                 !self.settled.get(&(seq, *number)).is_some_and(|past| past.contains(&Happening::from(*outcome)))
             });
             items.truncate(ITEMS_MAX - details.len());
+            if items.is_empty() {
+                continue;
+            }
             for (recipient, outcome) in items {
                 self.settled.entry((seq, recipient)).or_default().push(Happening::from(outcome));
                 details.push(ExpiredDetail { salt: self.outside.salt(), leaf, recipient, outcome });
@@ -312,5 +335,125 @@ impl<'v, O: Outside> Stage<'v, O> {
         let event = Event::Expired(Expired { deadline, root, count: details.len() as u32 });
         let nth = self.draft(event, Detail::Expired(details));
         self.drafts[nth].about = about;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liaison_protocol::ack::{Acknowledgement, Item, tree};
+    use liaison_protocol::envelope::{ACKNOWLEDGEMENT_TYPE, Expect, sign};
+    use liaison_protocol::id::{Hash, HeadDigest, NetworkId};
+    use liaison_protocol::keyring::{TrustedKey, Usage};
+    use liaison_protocol::manifest::Handling;
+    use liaison_protocol::proto::{self, Verdict};
+    use liaison_protocol::signer::{Ed25519Signer, Signer as _};
+
+    use super::*;
+    use crate::policy::RecipientSet;
+
+    const NOW: Micros = Micros(1_000_000);
+    const RECIPIENT: PartnerNumber = PartnerNumber(2);
+    const NOTICE: NoticeId = NoticeId(Hash([9; 32]));
+
+    struct Nothing;
+
+    impl Outside for Nothing {
+        fn known(&self, _: PartnerNumber, _: &Reference) -> Option<(Seq, NoticeId)> {
+            None
+        }
+        fn salt(&mut self) -> Salt {
+            Salt([0; 32])
+        }
+        fn unsigned(&self, _: Seq, _: PartnerNumber) -> ExpiredOutcome {
+            ExpiredOutcome::NotSigned
+        }
+    }
+
+    /// A log with directory version 2 in force, and one notice at leaf 2 that waits for one recipient.
+    fn view() -> View {
+        let set = Arc::new(RecipientSet::new([1; 32], [RECIPIENT.0].into_iter().collect()));
+        let accepted = Accepted {
+            notice: NOTICE,
+            signature: Hash([0; 32]),
+            originator: PartnerNumber(1),
+            reference: "A/1".parse().unwrap(),
+            kind: proto::Kind::Message,
+            handling: Handling {
+                code: proto::HandlingCode::H0,
+                restriction: String::new(),
+                source: proto::SourceEvaluation::A,
+                information: proto::InformationEvaluation::InformationEvaluation1,
+                tlp: proto::Tlp::Green,
+            },
+            precedence: proto::Precedence::Routine,
+            expires_at: NOW.plus(Micros::DAY),
+            respond_by: proto::RespondBy::None,
+            retain_until: NOW.plus(Micros::DAY),
+            relation: None,
+            recipients_root: set.root(),
+            recipient_count: 1,
+            passed_over: 0,
+            agreements: Vec::new(),
+        };
+        let head = HeadName { version: HeadVersion(2), digest: HeadDigest(Hash([2; 32])) };
+        let history = [
+            (Event::LogOpened { reason: "first".into(), before: Bytes::new() }, Detail::None),
+            (Event::DirectoryAdopted(head), Detail::None),
+            (Event::Accepted(accepted), Detail::Audience(set)),
+        ];
+        let mut view = View::default();
+        for (nth, (event, detail)) in history.into_iter().enumerate() {
+            let statement = Statement { observed_at: NOW, under: view.head(), event };
+            view.apply(Seq(nth as u64), &statement, &detail).unwrap();
+        }
+        view
+    }
+
+    fn acknowledgement() -> Arc<VerifiedAcknowledgement> {
+        let signer = Ed25519Signer::from_seed(&[3; 32]);
+        let item = Item {
+            salt: Salt([4; 32]),
+            leaf: LeafIndex(2),
+            notice: NOTICE,
+            verdict: Verdict::Accepted,
+            reason: String::new(),
+        };
+        let network = NetworkId(Hash([5; 32]));
+        let signed = Acknowledgement {
+            network,
+            log_origin: "hub.example/log".parse().unwrap(),
+            recipient: "B".parse().unwrap(),
+            system: "ops-1".parse().unwrap(),
+            count: 1,
+            root: tree(std::slice::from_ref(&item)).root(),
+        };
+        let key = TrustedKey {
+            id: signer.public().id(),
+            partner: RECIPIENT,
+            usage: Usage::Acknowledgement,
+            public: signer.public().clone(),
+            not_before: Micros(0),
+            not_after: NOW.plus(1),
+            denied: false,
+        };
+        let envelope = sign(ACKNOWLEDGEMENT_TYPE, signed.encode(), &signer).unwrap();
+        let expect = Expect {
+            network,
+            payload_type: ACKNOWLEDGEMENT_TYPE,
+            usage: Usage::Acknowledgement,
+            keys: std::slice::from_ref(&key),
+        };
+        Arc::new(VerifiedAcknowledgement::verify(envelope, &[item.to_proto()], &expect, NOW).unwrap())
+    }
+
+    #[test]
+    fn an_acknowledgement_believed_under_a_head_no_longer_in_force_is_judged_again() {
+        let view = view();
+        let decided = |judged_under: u64| {
+            let proposal = Proposal::Acknowledge(RECIPIENT, acknowledgement(), HeadVersion(judged_under));
+            Stage::new(&view, NOW, NOW, Nothing).decide(&proposal)
+        };
+        assert_eq!(decided(1), Decision::Stale, "that head may have listed the key, and this one denies it");
+        assert_eq!(decided(2), Decision::State(0));
     }
 }

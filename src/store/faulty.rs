@@ -23,6 +23,8 @@ pub enum Fault {
     NotPersisted(CommitError),
     /// The batch is written whole, and this is said.
     PersistedButReportedFailed(CommitError),
+    /// The batch is not written, and success is said: a disk that lies, or a standby that took over too early.
+    LostLater,
     /// The batch is written when the other end says so, or is dropped.
     Waits(oneshot::Receiver<()>),
 }
@@ -164,6 +166,7 @@ impl Writer for FaultyWriter {
         let (fault, fits) = self.next(batch);
         let outcome = match fault {
             Some(Fault::NotPersisted(error)) => Err(error),
+            Some(Fault::LostLater) => Ok(()),
             _ if !fits => Err(CommitError::NoRoom),
             Some(Fault::PersistedButReportedFailed(error)) => {
                 self.inner.commit(batch).await?;

@@ -921,10 +921,10 @@ def verify_receipt(data, trust):
         need(inclusion_root(leaf_hash(leaf), index, size, path) == root, step)
 
         step = "checkpoint"
-        log = None
+        signers = None
         if trust:
-            log = next((log for log in trust["logs"] if log[0] == origin), None)
-            need(log is not None and note_signed(text, signatures, log) is not None, step)
+            signers = [log for log in trust["logs"] if log[0] == origin and note_signed(text, signatures, log) is not None]
+            need(signers, step)
             need(witnessed(trust, text, signatures)[1], step)
 
         step = "directory"
@@ -944,8 +944,8 @@ def verify_receipt(data, trust):
             if what == "node":
                 logs.append((record["log_origin"], 1, record["log_key"]["key"]))
         listed = next((one for one in logs if one[0] == origin), None)
-        need(listed is not None and (log is None or log == listed), step)
-        if log is None:
+        need(listed is not None and (signers is None or listed in signers), step)
+        if signers is None:
             step = "checkpoint"
             need(note_signed(text, signatures, listed) is not None, step)
 

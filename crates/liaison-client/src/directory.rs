@@ -9,6 +9,7 @@ use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto;
 use liaison_protocol::receipt::{Receipt, Support};
 use liaison_protocol::statement::{Event, Statement};
+use liaison_protocol::tlog::checkpoint::{Checkpoint, SignedNote};
 use liaison_protocol::trust::Trust;
 
 use crate::{Client, ClientError};
@@ -149,7 +150,11 @@ impl KnownDirectory {
         let mut wanted: Vec<_> = numbers.into_iter().chain(shown).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let mut records: Vec<_> = self.nodes.iter().map(|(_, record)| record.clone()).collect();
+        let note = SignedNote::parse(&receipt.checkpoint).map_err(|bad| ClientError::Unproven(bad.to_string()))?;
+        let checkpoint = Checkpoint::parse(note.text()).map_err(|bad| ClientError::Unproven(bad.to_string()))?;
+        // The node whose log this is, and no other: receipts do not grow with the network.
+        let nodes = self.nodes.iter().filter(|(origin, _)| *origin == checkpoint.origin);
+        let mut records: Vec<_> = nodes.map(|(_, record)| record.clone()).collect();
         for number in wanted {
             let (_, record) = self.partners.get(&number).ok_or_else(|| {
                 ClientError::Unproven(format!("partner number {} is not in the directory", number.0))

@@ -16,7 +16,7 @@ use crate::wire::{self, Kind, Shape, choice, many, one};
 /// The statement format of this program, and the lowest that a reader must know for what it writes.
 pub const STATEMENT_VERSION: u32 = 1;
 /// Agreements named by one statement: one for each recipient at most.
-const AGREEMENTS_MAX: usize = 4_096;
+pub const AGREEMENTS_MAX: usize = 4_096;
 
 static HEAD_IN_FORCE: Shape =
     Shape { name: "HeadInForce", fields: &[one(1, "version", Kind::Varint), one(2, "digest", Kind::Bytes)] };

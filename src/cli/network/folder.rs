@@ -170,12 +170,22 @@ fn signer(path: &Path) -> Result<Ed25519Signer, Failure> {
     key_file::signer(&String::from_utf8_lossy(&read(path)?)).map_err(|bad| failed(path)(&bad))
 }
 
-/// Written beside and renamed, so that a node never sees half of it.
+/// Written beside and linked into place, so that a node never sees half of it. A version is never written over: whoever signed it
+/// first has it, and a node may have adopted it.
 fn publish(folder: &Path, sealed: &sign::Sealed) -> Result<(), Failure> {
     let path = path_of(folder, sealed.directory.head().version());
-    let beside = path.with_extension("new");
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
     std::fs::write(&beside, &sealed.bytes).map_err(|error| failed(&beside)(&error))?;
-    std::fs::rename(&beside, &path).map_err(|error| failed(&path)(&error))
+    let linked = std::fs::hard_link(&beside, &path);
+    let _ = std::fs::remove_file(&beside);
+    linked.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::new(
+            crate::cli::Exit::Conflict,
+            format!("{}: signed by somebody else just now", path.display()),
+        )
+        .next("liaison directory sign"),
+        _ => failed(&path)(&error),
+    })
 }
 
 fn trust_text(directory: &Directory) -> String {
@@ -224,4 +234,23 @@ until = "{until}"
 legal_basis = "Starter agreement made by liaison init; replace it by your own."
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_was_signed_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n");
+        let (network, node) = ("a.example".parse().unwrap(), "hub-1".parse().unwrap());
+        let first = NetworkFolder::create(&path, &network, &node, "127.0.0.1:7443", &[]).unwrap();
+        let second = NetworkFolder::open(&path).unwrap();
+        let signed = first.sign().unwrap();
+        let refused = second.sign().unwrap_err();
+        assert_eq!(refused.exit, crate::cli::Exit::Conflict);
+        let kept = NetworkFolder::open(&path).unwrap();
+        assert_eq!(kept.newest().head().digest(), signed.head().digest());
+    }
 }

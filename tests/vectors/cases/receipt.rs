@@ -207,7 +207,8 @@ pub(crate) fn generate() -> Receipts {
         ("witnessed", witnessed_trust()),
         ("either", any),
         ("no log", trust::to_text(network(), &founders(), &[])),
-        ("other log key", trust::to_text(network(), &founders(), &[other_log])),
+        ("other log key", trust::to_text(network(), &founders(), std::slice::from_ref(&other_log))),
+        ("two log keys", trust::to_text(network(), &founders(), &[other_log, log.clone()])),
         ("other authority", trust::to_text(network(), &strangers, std::slice::from_ref(&log))),
         (
             "other network",
@@ -252,6 +253,12 @@ fn right_cases() -> Vec<Case> {
     unnamed.notice = world::envelope(MANIFEST_TYPE, &plain, &[(&sig, "")]).into();
     vec![
         case("acceptance", "promised", acceptance_file.clone(), acceptance_says.clone()),
+        case(
+            "acceptance, with two keys of the log in the trust file, one of which signed",
+            "two log keys",
+            acceptance_file.clone(),
+            acceptance_says.clone(),
+        ),
         case(
             "acceptance, with no trust file: consistent in itself, and tied to nobody",
             "",

@@ -157,7 +157,7 @@ pub enum CannotWrite {
     Checkpoint(#[from] BadNote),
 }
 
-/// The same payload, type and signatures in the one form of their container, so that every byte of a receipt file counts.
+/// Payload, type and signatures, to be written in the one form of their container, so that every byte of a receipt file counts.
 /// What was signed stays as it is.
 fn canonical_envelope(envelope: &Bytes, tidy: impl FnOnce(&mut proto::Envelope)) -> Result<Bytes, Refusal> {
     Envelope::parse(envelope.clone())?;
@@ -182,4 +182,41 @@ pub fn retain_until(accepted_at: Micros, retention: proto::Retention) -> Micros 
         proto::Retention::TenYears => 10 * 366,
     };
     accepted_at.plus(days * Micros::DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{DIRECTORY_HEAD_TYPE, MANIFEST_TYPE, sign};
+    use crate::id::Origin;
+    use crate::signer::Ed25519Signer;
+    use crate::tlog::checkpoint::{Checkpoint, LogKey};
+
+    #[test]
+    fn an_originator_cannot_spoil_a_receipt_by_a_wrong_key_id() {
+        let signer = Ed25519Signer::from_seed(&[7; 32]);
+        let envelope = |payload_type| sign(payload_type, Bytes::from_static(b"payload"), &signer).unwrap();
+        let mut lying = proto::Envelope::decode(envelope(MANIFEST_TYPE)).unwrap();
+        lying.signatures[0].keyid = "another's".into();
+        let origin: Origin = "hub-1.example/log".parse().unwrap();
+        let key = LogKey::new(&origin, std::sync::Arc::new(Ed25519Signer::from_seed(&[8; 32]))).unwrap();
+        let checkpoint = Checkpoint { origin, size: 1, root: Hash([0; 32]) }.sign(&key).unwrap();
+        let receipt = Receipt {
+            leaf: LeafIndex(0),
+            opening: Opening { statement: Bytes::new(), salt: Salt([0; 32]) },
+            path: Vec::new(),
+            items: Vec::new(),
+            checkpoint,
+        };
+        let support = Support {
+            notice: Some(lying.encode_to_vec().into()),
+            directory_head: envelope(DIRECTORY_HEAD_TYPE),
+            records: Vec::new(),
+        };
+        let file = ProofFile::parse(&receipt.to_file(&support).unwrap()).unwrap();
+        let evidence = proto::Evidence::decode(file.extra.as_slice()).unwrap();
+        let written = proto::Envelope::decode(evidence.notice).unwrap();
+        assert_eq!(written.signatures[0].keyid, "");
+        assert_eq!(written.signatures[0].sig, lying.signatures[0].sig);
+    }
 }

@@ -15,7 +15,7 @@ use crate::limits::RECEIPT_BYTES_MAX;
 use crate::manifest::{Manifest, SignedManifest, known};
 use crate::proto;
 use crate::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
-use crate::tlog::checkpoint::{Checkpoint, VerifierKey};
+use crate::tlog::checkpoint::{BadNote, Checkpoint, VerifierKey};
 use crate::tlog::entry::{Opening, Salt};
 use crate::tlog::proof_file::ProofFile;
 use crate::tlog::{hash, items, proof};
@@ -170,7 +170,7 @@ impl Run<'_> {
             Some(trust) => Some(self.checkpoint(&read, trust)?),
             None => None,
         };
-        let known = self.directory(&read, log.as_ref())?;
+        let known = self.directory(&read, log.as_deref())?;
         let mut proven = self.signature(&read, &known)?;
         proven.extend(self.items(&read, &known)?);
         Ok((Shown { statement: read.statement, leaf: LeafIndex(read.proof.index) }, proven))
@@ -220,18 +220,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// With a trust file the log's key comes from there, and from nowhere else.
-    fn checkpoint(&mut self, read: &Read, trust: &Trust) -> Result<VerifierKey, Fails> {
+    /// With a trust file the log's keys come from there, and from nowhere else. A log whose key was changed has several, under one
+    /// name; those that signed are handed on.
+    fn checkpoint(&mut self, read: &Read, trust: &Trust) -> Result<Vec<VerifierKey>, Fails> {
         let fails = |text: String| Fails(Step::Checkpoint, text);
         let origin = read.checkpoint.origin.as_str();
-        let log = trust.policy().logs().iter().find(|log| log.name() == origin).ok_or_else(|| {
+        let (mut signed, mut unsigned) = (Vec::new(), None);
+        for log in trust.policy().logs().iter().filter(|log| log.name() == origin) {
+            match read.proof.checkpoint.verify(log) {
+                Ok(()) => signed.push(log.clone()),
+                Err(missing @ BadNote::NotSigned(_)) => unsigned = Some(missing),
+                Err(bad) => return Err(fails(format!("expected a signature by {origin}, found {bad}"))),
+            }
+        }
+        if signed.is_empty() {
             let names: Vec<_> = trust.policy().logs().iter().map(VerifierKey::name).collect();
-            fails(format!("expected a log of the trust file ({}), found {origin}", names.join(", ")))
-        })?;
-        read.proof
-            .checkpoint
-            .verify(log)
-            .map_err(|bad| fails(format!("expected a signature by {origin}, found {bad}")))?;
+            return Err(fails(match unsigned {
+                Some(missing) => format!("expected a signature by {origin}, found {missing}"),
+                None => format!("expected a log of the trust file ({}), found {origin}", names.join(", ")),
+            }));
+        }
         let witnessed = trust
             .policy()
             .witnessed(&read.proof.checkpoint)
@@ -245,10 +253,10 @@ impl Run<'_> {
         }
         let grade = if witnessed.asked { "witnessed" } else { "promised: the trust file asks for no witness" };
         self.holds(Step::Checkpoint, format!("signed by {origin}; {grade}"));
-        Ok(log.clone())
+        Ok(signed)
     }
 
-    fn directory(&mut self, read: &Read, log: Option<&VerifierKey>) -> Result<Known, Fails> {
+    fn directory(&mut self, read: &Read, signed: Option<&[VerifierKey]>) -> Result<Known, Fails> {
         let fails = |text: String| Fails(Step::Directory, text);
         let evidence = &read.evidence;
         let head = SignedHead::parse(evidence.directory_head.clone())
@@ -277,9 +285,13 @@ impl Run<'_> {
             .iter()
             .find(|listed| listed.name() == origin)
             .ok_or_else(|| fails(format!("expected a record of the node whose log is {origin}, found none")))?;
-        match log {
-            Some(log) if log != listed => {
-                return Err(fails(format!("expected log key {log}, found {listed} in the directory")));
+        match signed {
+            Some(signed) if !signed.contains(listed) => {
+                let signed: Vec<_> = signed.iter().map(VerifierKey::to_string).collect();
+                return Err(fails(format!(
+                    "expected log key {}, found {listed} in the directory",
+                    signed.join(" or ")
+                )));
             }
             Some(_) => {}
             None => {
