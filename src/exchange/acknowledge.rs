@@ -1,12 +1,14 @@
 //! Acknowledging: items are judged one by one, idempotently. Whatever is consigned to a partner may be acknowledged, whether or
 //! not this node remembers sending it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use liaison_protocol::ack::{Item, VerifiedAcknowledgement};
 use liaison_protocol::envelope::{ACKNOWLEDGEMENT_TYPE, Expect};
-use liaison_protocol::id::{PartnerNumber, Seq};
+use liaison_protocol::id::{LeafIndex, PartnerNumber, Seq};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto::{self, Verdict};
 use liaison_protocol::reason::{Reason, Refusal};
@@ -14,10 +16,13 @@ use liaison_protocol::reason::{Reason, Refusal};
 use super::history::Shown;
 use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
 use crate::sequencer::{Answer, Stated};
-use crate::state::{Happening, Proposal, Standing};
+use crate::state::{Delivery, Happening, Proposal, Standing};
 
 /// How often a batch is judged again because another settled its items first.
 const JUDGED_AGAIN_MAX: usize = 4;
+
+/// What moved something for the caller, by statement: each is read once, for a batch sent again is about few.
+type Moved = HashMap<Seq, HashMap<LeafIndex, Vec<Happening>>>;
 
 /// What became of one item.
 #[derive(Debug)]
@@ -142,10 +147,11 @@ impl Exchange {
             None => Vec::new(),
         };
         let mut settled = Vec::with_capacity(acknowledgement.items().len());
+        let mut moved = Moved::new();
         for (nth, item) in acknowledgement.items().iter().enumerate() {
             settled.push(match &stated {
                 Some(stated) if fresh.get(nth) == Some(&true) => Settled::By { seq: stated.seq, duplicate: false },
-                _ => self.settled(me, item).await?,
+                _ => self.settled(me, item, &mut moved).await?,
             });
         }
         let published = match &stated {
@@ -172,7 +178,7 @@ impl Exchange {
     }
 
     /// What settled an item that moved nothing: the first statement that says the same.
-    async fn settled(&self, me: PartnerNumber, item: &Item) -> Result<Settled, Refusal> {
+    async fn settled(&self, me: PartnerNumber, item: &Item, moved: &mut Moved) -> Result<Settled, Refusal> {
         let not_consigned = || {
             let text = format!("leaf {}: no notice {} was consigned to you", item.leaf.0, item.notice);
             Settled::Refused(Refusal::new(Reason::NotConsigned, text))
@@ -186,14 +192,18 @@ impl Exchange {
         let wanted = Happening::from(item.verdict);
         let mut standing = Standing::CONSIGNED;
         let (mut handed_over, mut decided) = (None, None);
-        for told in self.told(found.seq, Seq(0), usize::MAX).await? {
-            for word in told.words(item.leaf).into_iter().filter(|word| word.recipient == me) {
-                let Some(after) = standing.after(word.happening).filter(|_| word.effective) else { continue };
-                if after.delivery != standing.delivery {
-                    handed_over = Some(told.seq);
+        for seq in self.statements_about(found.seq).await? {
+            let said = match moved.entry(seq) {
+                Entry::Occupied(read) => read.into_mut(),
+                Entry::Vacant(unread) => unread.insert(self.told_by(seq).await?.moved(me)),
+            };
+            for happening in said.get(&item.leaf).into_iter().flatten() {
+                let Some(after) = standing.after(*happening) else { continue };
+                if after.delivery != standing.delivery && after.delivery == Delivery::HandedOver {
+                    handed_over = Some(seq);
                 }
                 if after.decided != standing.decided {
-                    decided = Some((told.seq, word.happening));
+                    decided = Some((seq, *happening));
                 }
                 standing = after;
             }

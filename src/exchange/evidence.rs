@@ -82,7 +82,7 @@ impl Exchange {
         let published = self.published();
         let leaf = published.leaf(found.seq);
         let originator = found.accepted.originator == me;
-        let all = self.told(found.seq, Seq(0), usize::MAX).await?;
+        let all = self.told(found.seq).await?;
         let seen =
             if originator { self.known_to_originator(&found, &all, leaf).await? } else { BTreeSet::from([me]) };
         let may_see = |recipient: PartnerNumber| seen.contains(&recipient);

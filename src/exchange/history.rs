@@ -1,5 +1,6 @@
 //! Reading back: a notice, what was stated about it, and which items of that a party may see.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use liaison_protocol::id::{Hash, LeafIndex, PartnerNumber, Seq};
@@ -68,6 +69,26 @@ impl Found {
 }
 
 impl Told {
+    /// What moved something for one recipient, notice by notice.
+    pub(super) fn moved(&self, recipient: PartnerNumber) -> HashMap<LeafIndex, Vec<Happening>> {
+        let said: Vec<(LeafIndex, Happening)> = match (&self.detail, self.acknowledged_by) {
+            (Detail::Acknowledged(items), Some(by)) if by == recipient => {
+                items.iter().filter(|item| item.effective).map(|item| (item.leaf, item.verdict.into())).collect()
+            }
+            (Detail::Expired(items), _) => items
+                .iter()
+                .filter(|item| item.recipient == recipient)
+                .map(|item| (item.leaf, item.outcome.into()))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let mut moved = HashMap::<_, Vec<_>>::new();
+        for (leaf, happening) in said {
+            moved.entry(leaf).or_default().push(happening);
+        }
+        moved
+    }
+
     /// What it says of a notice, recipient by recipient.
     pub(super) fn words(&self, leaf: LeafIndex) -> Vec<Word> {
         match (&self.detail, self.acknowledged_by) {
@@ -205,31 +226,41 @@ impl Exchange {
         set.map(Arc::new).ok_or_else(|| damaged(seq, "recipient set"))
     }
 
-    /// What was stated about a notice, oldest first, from after a statement on, at most `max`.
-    pub(super) async fn told(&self, of: Seq, after: Seq, max: usize) -> Result<Vec<Told>, Refusal> {
-        let (mut told, mut after) = (Vec::new(), after);
-        while told.len() < max {
-            let page = ABOUT_PAGE.min(max - told.len());
-            let about = self.store.about(of, after, page).await.map_err(unreadable)?;
-            for seq in &about {
-                let (entry, opening) = self.entry(*seq).await?;
-                let statement =
-                    Statement::decode(opening.statement.clone()).map_err(|_| damaged(*seq, "statement"))?;
-                let acknowledged_by = match &statement.event {
-                    Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
-                    _ => None,
-                };
-                let detail = match StoredDetail::decode(&entry.detail).map_err(|_| damaged(*seq, "detail"))? {
-                    StoredDetail::Whole(detail) => detail,
-                    StoredDetail::Audience(_) => Detail::None,
-                };
-                told.push(Told { seq: *seq, opening, detail, acknowledged_by });
-            }
-            match about.last() {
-                Some(last) if about.len() == page => after = *last,
-                _ => break,
-            }
+    /// What was stated about a notice, oldest first.
+    pub(super) async fn told(&self, of: Seq) -> Result<Vec<Told>, Refusal> {
+        let mut told = Vec::new();
+        for seq in self.statements_about(of).await? {
+            told.push(self.told_by(seq).await?);
         }
         Ok(told)
+    }
+
+    /// Statements about a notice, oldest first.
+    pub(super) async fn statements_about(&self, of: Seq) -> Result<Vec<Seq>, Refusal> {
+        let mut all = Vec::new();
+        loop {
+            let after = all.last().copied().unwrap_or(Seq(0));
+            let page = self.store.about(of, after, ABOUT_PAGE).await.map_err(unreadable)?;
+            let last = page.len() < ABOUT_PAGE;
+            all.extend(page);
+            if last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// What one statement says.
+    pub(super) async fn told_by(&self, seq: Seq) -> Result<Told, Refusal> {
+        let (entry, opening) = self.entry(seq).await?;
+        let statement = Statement::decode(opening.statement.clone()).map_err(|_| damaged(seq, "statement"))?;
+        let acknowledged_by = match &statement.event {
+            Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
+            _ => None,
+        };
+        let detail = match StoredDetail::decode(&entry.detail).map_err(|_| damaged(seq, "detail"))? {
+            StoredDetail::Whole(detail) => detail,
+            StoredDetail::Audience(_) => Detail::None,
+        };
+        Ok(Told { seq, opening, detail, acknowledged_by })
     }
 }
