@@ -15,7 +15,7 @@ use liaison_protocol::reason::{Reason, Refusal};
 use super::history::Told;
 use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
 use crate::sequencer::{Answer, Stated};
-use crate::state::{Happening, Proposal, Standing};
+use crate::state::{Delivery, Happening, Proposal, Standing};
 
 /// How often a batch is judged again because another settled its items first.
 const JUDGED_AGAIN_MAX: usize = 4;
@@ -257,7 +257,7 @@ impl Exchange {
             };
             for word in told.words(item.leaf).into_iter().filter(|word| word.recipient == me) {
                 let Some(after) = standing.after(word.happening).filter(|_| word.effective) else { continue };
-                if after.delivery != standing.delivery {
+                if after.delivery != standing.delivery && after.delivery == Delivery::HandedOver {
                     handed_over = Some(told.clone());
                 }
                 if after.decided != standing.decided {

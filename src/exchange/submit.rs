@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use liaison_protocol::envelope::{Expect, MANIFEST_TYPE};
 use liaison_protocol::keyring::Usage;
-use liaison_protocol::manifest::SignedManifest;
+use liaison_protocol::manifest::{SignedManifest, VerifiedManifest};
 use liaison_protocol::part::Parts;
 use liaison_protocol::proto;
 use liaison_protocol::reason::{Reason, Refusal};
 
 use super::history::Shown;
-use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
+use super::{Caller, Exchange, RETRY_AFTER_MS, busy, unreadable};
 use crate::policy::{Permit, authorise};
 use crate::sequencer::{Answer, Published};
 use crate::state::Proposal;
@@ -97,7 +97,7 @@ impl Exchange {
                     places.push_back(nth);
                     proposals.push(Proposal::Submit(Arc::new(permit)));
                 }
-                Err(refusal) => standings[nth] = Standing::Refused(refusal),
+                Err(refusal) => standings[nth] = self.taken_before(caller, submission, refusal).await,
             }
         }
         if proposals.is_empty() {
@@ -140,17 +140,44 @@ impl Exchange {
         stale
     }
 
-    /// Every step's input is what only the step before can make.
-    fn permit(&self, caller: &Caller, submission: &Submission) -> Result<Permit, Refusal> {
-        let now = self.clock.now();
-        let directory = &caller.directory;
+    /// What may not be sent any more may have been taken while it could: sent again, it gets its first receipt.
+    async fn taken_before(&self, caller: &Caller, submission: &Submission, refusal: Refusal) -> Standing {
+        let by_policy = matches!(
+            refusal.reason,
+            Reason::NotCovered | Reason::NoRoute | Reason::NobodyToReach | Reason::NotHome
+        );
+        let Some(manifest) = self.verified_manifest(caller, submission).ok().filter(|_| by_policy) else {
+            return Standing::Refused(refusal);
+        };
+        let name = (caller.partner.number, manifest.manifest().reference.clone());
+        let known = match self.store.named(&[name]).await {
+            Ok(known) => known.into_iter().flatten().find(|known| known.notice == manifest.id()),
+            Err(error) => return Standing::Refused(unreadable(error)),
+        };
+        match known {
+            None => Standing::Refused(refusal),
+            Some(known) => match self.shown(known.seq).await {
+                Ok(shown) => Standing::Shown(shown, true),
+                Err(refusal) => Standing::Refused(refusal),
+            },
+        }
+    }
+
+    fn verified_manifest(&self, caller: &Caller, submission: &Submission) -> Result<VerifiedManifest, Refusal> {
+        let directory = caller.directory.directory();
         let expect = Expect {
-            network: directory.directory().head().network(),
+            network: directory.head().network(),
             payload_type: MANIFEST_TYPE,
             usage: Usage::Notice,
-            keys: directory.directory().keys(caller.partner.number),
+            keys: directory.keys(caller.partner.number),
         };
-        let manifest = SignedManifest::parse(submission.envelope.clone())?.verify(&expect, now)?;
+        SignedManifest::parse(submission.envelope.clone())?.verify(&expect, self.clock.now())
+    }
+
+    /// Every step's input is what only the step before can make.
+    fn permit(&self, caller: &Caller, submission: &Submission) -> Result<Permit, Refusal> {
+        let (now, directory) = (self.clock.now(), &caller.directory);
+        let manifest = self.verified_manifest(caller, submission)?;
         let parts = Parts::open(&manifest.manifest().parts, submission.parts.clone())?;
         authorise(&caller.partner, manifest, parts, &self.node, directory, |manifest| {
             self.audience(&caller.partner, manifest, directory, now)

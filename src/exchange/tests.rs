@@ -25,7 +25,11 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
-        let rig = Rig::new(World::small());
+        Self::start_with(World::small()).await
+    }
+
+    async fn start_with(world: World) -> Self {
+        let rig = Rig::new(world);
         let running = rig.start().await;
         let exchange = Arc::new(Exchange::new(Parts {
             node: rig.world.hub.clone(),
@@ -204,6 +208,45 @@ async fn fault_66_an_acknowledgement_sent_again_gets_the_same_receipt() {
 }
 
 #[tokio::test]
+async fn a_word_that_handed_nothing_over_is_no_receipt_of_a_hand_over() {
+    let node = Node::start().await;
+    let (leaf, id) = node.send("FR/1", RespondBy::None).await;
+    node.rig.clock.advance(3 * HOUR);
+    node.running.sequencer.append(Vec::new()).await.expect("running");
+    for verdict in [Verdict::Received, Verdict::Accepted, Verdict::Refused] {
+        assert_eq!(node.sign("DE", &[(leaf, id, verdict)]).await, [Err(Reason::AlreadyDecided)], "{verdict:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_gets_the_first_receipt_though_the_agreement_has_lapsed() {
+    let world = crate::world::Plan::of(&["FR", "DE"])
+        .agreement(proto::Agreement {
+            until_us: START.plus(Micros::HOUR).0,
+            ..crate::world::agreement("A-1", &["FR"], &["DE"])
+        })
+        .open();
+    let node = Node::start_with(world).await;
+    let notice = node.rig.world.signed(node.rig.world.draft("FR", "FR/1", &["DE"]));
+    let other = node.rig.world.signed(node.rig.world.draft("FR", "FR/2", &["DE"]));
+    let submit = async |notice: &liaison_client::sign::SignedNotice| {
+        let submission = Submission { envelope: notice.envelope.clone(), parts: notice.parts.clone() };
+        let (taken, receipts) = node.exchange.submit(&node.caller("FR"), vec![submission]).await;
+        match &taken[..] {
+            [Taken::Receipt { nth, duplicate }] => {
+                Ok((Receipt::cut(&receipts, *nth).expect("one").leaf, *duplicate))
+            }
+            [Taken::Refused(refusal)] => Err(refusal.reason),
+            _ => panic!("{taken:?}"),
+        }
+    };
+    assert_eq!(submit(&notice).await, Ok((LeafIndex(2), false)));
+    node.rig.clock.advance(2 * HOUR);
+    assert_eq!(submit(&notice).await, Ok((LeafIndex(2), true)));
+    assert_eq!(submit(&other).await, Err(Reason::NotCovered));
+}
+
+#[tokio::test]
 async fn every_page_of_the_evidence_is_given_once() {
     let node = Node::start().await;
     let (leaf, id) = node.send("FR/1", RespondBy::None).await;
@@ -267,8 +310,7 @@ async fn fault_70_a_directory_that_was_stated_comes_into_force_whoever_gave_up_o
 
 #[tokio::test]
 async fn an_audience_is_resolved_once_and_anew_where_the_answer_may_have_changed() {
-    let mut rig = Rig::new(World::small());
-    rig.world = crate::world::Plan::of(&["FR", "DE", "IT"])
+    let world = crate::world::Plan::of(&["FR", "DE", "IT"])
         .group("G", &["DE", "IT"])
         .agreement(crate::world::agreement("A-1", &["FR"], &["DE"]))
         .agreement(proto::Agreement {
@@ -276,18 +318,7 @@ async fn an_audience_is_resolved_once_and_anew_where_the_answer_may_have_changed
             ..crate::world::agreement("A-2", &["FR"], &["IT"])
         })
         .open();
-    let running = rig.start().await;
-    let exchange = Exchange::new(Parts {
-        node: rig.world.hub.clone(),
-        origin: rig.world.origin.clone(),
-        store: Arc::new(rig.store.clone()),
-        sequencer: running.sequencer.clone(),
-        view: running.view.clone(),
-        directories: Arc::new(Directories::new(rig.world.opened.clone(), [])),
-        transmitted: rig.transmitted.clone(),
-        clock: rig.clock.clone(),
-        entropy: Box::new(PlayedEntropy::seeded(77)),
-    });
+    let Node { rig, exchange, .. } = Node::start_with(world).await;
     let mut draft = rig.world.draft("FR", "FR/1", &[]);
     draft.audience = audience(&[], &["G"], &[]);
     let manifest = rig.world.verified(&rig.world.signed(draft), "FR");

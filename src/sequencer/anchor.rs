@@ -45,16 +45,49 @@ impl Anchor {
         Ok(())
     }
 
-    /// Writes what waits: beside the file, synced, then renamed over it, so that one of the two is always whole.
+    /// Writes what waits. Where there is no room it goes on waiting: a full disk must not keep recipients from signing.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let Some(checkpoint) = self.waiting.take() else {
             return Ok(());
         };
+        match self.write(&checkpoint) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                tracing::warn!(%error, "no room for the checkpoint file: it stays as it was");
+                self.waiting = Some(checkpoint);
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    /// Beside the file, synced, then renamed over it, so that one of the two is always whole.
+    fn write(&self, checkpoint: &[u8]) -> io::Result<()> {
         let beside = self.path.with_extension("new");
         let mut file = File::create(&beside)?;
-        file.write_all(&checkpoint)?;
+        file.write_all(checkpoint)?;
         file.sync_all()?;
         std::fs::rename(&beside, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let folder = self.path.parent().filter(|folder| *folder != Path::new(""));
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn fault_86_a_checkpoint_waits_for_room_and_is_written_when_there_is_some() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, beside) = (folder.path().join("checkpoint"), folder.path().join("checkpoint.new"));
+        std::os::unix::fs::symlink("/dev/full", &beside).expect("a disk without room");
+        let mut anchor = Anchor::at(path);
+        anchor.keep(Bytes::from_static(b"signed"));
+        anchor.tick(INTERVAL).expect("goes on");
+        assert_eq!(anchor.read().expect("reads"), None);
+        std::fs::remove_file(&beside).expect("room again");
+        anchor.tick(2 * INTERVAL).expect("writes");
+        assert_eq!(anchor.read().expect("reads").as_deref(), Some(b"signed".as_slice()));
     }
 }

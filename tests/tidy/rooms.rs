@@ -20,6 +20,11 @@ enum Tokio {
 const ROOMS: &[Room] = &[
     Room { name: "clock", may_use: &[], tokio: Tokio::All },
     Room { name: "shutdown", may_use: &["clock"], tokio: Tokio::All },
+    Room {
+        name: "world",
+        may_use: &["clock", "policy", "state", "store", "sequencer", "exchange", "peer"],
+        tokio: Tokio::All,
+    },
     Room { name: "config", may_use: &[], tokio: Tokio::Not },
     Room { name: "peer", may_use: &[], tokio: Tokio::Not },
     Room { name: "policy", may_use: &["peer"], tokio: Tokio::Not },
