@@ -14,13 +14,21 @@ use roaring::RoaringBitmap;
 pub struct RecipientSet {
     secret: [u8; 32],
     members: RoaringBitmap,
-    tree: OnceLock<ItemTree>,
+    items: OnceLock<Items>,
+}
+
+/// The salted items in ascending order of their leaf data: an order that says nothing of who else is there, whose numbers everyone
+/// may know.
+struct Items {
+    tree: ItemTree,
+    /// The recipient at each place.
+    order: Vec<u32>,
 }
 
 impl RecipientSet {
     /// Joins the recipients and a fresh secret.
     pub fn new(secret: [u8; 32], members: RoaringBitmap) -> Self {
-        Self { secret, members, tree: OnceLock::new() }
+        Self { secret, members, items: OnceLock::new() }
     }
 
     /// The recipients' numbers.
@@ -33,9 +41,9 @@ impl RecipientSet {
         u32::try_from(self.members.len()).unwrap_or(u32::MAX)
     }
 
-    /// RFC 6962 root over the salted recipients, ascending.
+    /// RFC 6962 root over the salted recipients.
     pub fn root(&self) -> Hash {
-        self.tree().root()
+        self.items().tree.root()
     }
 
     /// One recipient's own item, with its path to the root. None: not a recipient.
@@ -43,10 +51,11 @@ impl RecipientSet {
         if !self.members.contains(number.0) {
             return None;
         }
-        let index = self.members.rank(number.0) - 1;
+        let items = self.items();
+        let index = items.order.iter().position(|known| *known == number.0)? as u64;
         Some(proto::ItemProof {
             index,
-            path: self.tree().path(index)?.into_iter().map(Hash::to_bytes).collect(),
+            path: items.tree.path(index)?.into_iter().map(Hash::to_bytes).collect(),
             item: Some(proto::item_proof::Item::Recipient(proto::RecipientItem {
                 salt: self.salt(number).to_bytes(),
                 number: number.0,
@@ -54,11 +63,16 @@ impl RecipientSet {
         })
     }
 
-    fn tree(&self) -> &ItemTree {
-        self.tree.get_or_init(|| {
-            ItemTree::over(
-                self.members.iter().map(PartnerNumber).map(|number| items::recipient(&self.salt(number), number)),
-            )
+    fn items(&self) -> &Items {
+        self.items.get_or_init(|| {
+            let numbers = self.members.iter().map(PartnerNumber);
+            let mut items: Vec<_> =
+                numbers.map(|number| (items::recipient(&self.salt(number), number), number.0)).collect();
+            items.sort_unstable();
+            Items {
+                tree: ItemTree::over(items.iter().map(|(data, _)| *data)),
+                order: items.into_iter().map(|(_, number)| number).collect(),
+            }
         })
     }
 
@@ -107,4 +121,33 @@ pub struct Audience {
     pub passed_over: u32,
     /// The agreements used, ascending.
     pub agreements: Vec<AgreementDigest>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use liaison_protocol::tlog::items::{hashes, root_of};
+
+    #[test]
+    fn a_recipients_place_says_nothing_of_the_numbers_of_others() {
+        let places = |secret: u8| -> Vec<u64> {
+            let set = RecipientSet::new([secret; 32], (1..=8).collect());
+            (1..=8).map(|number| set.item(PartnerNumber(number)).expect("a recipient").index).collect()
+        };
+        assert_ne!(places(1), places(2), "the order comes from the salts");
+        assert_ne!(places(1), (0..8).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_recipient_is_shown_its_own_item_and_nobody_else_has_one() {
+        let set = RecipientSet::new([9; 32], [3, 5, 70_000].into_iter().collect());
+        for number in [3, 5, 70_000] {
+            let shown = set.item(PartnerNumber(number)).expect("a recipient");
+            let data = items::recipient(&set.salt(PartnerNumber(number)), PartnerNumber(number));
+            let path = hashes(&shown.path).expect("hashes");
+            assert_eq!(root_of(data, shown.index, 3, &path), Some(set.root()));
+        }
+        assert_eq!(set.item(PartnerNumber(4)), None);
+        assert_eq!(RecipientSet::decode(&set.encode()).map(|again| again.root()), Some(set.root()));
+    }
 }

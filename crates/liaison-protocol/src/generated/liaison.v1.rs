@@ -1482,7 +1482,8 @@ pub struct Accepted {
     /// Absent: related to nothing.
     #[prost(message, optional, tag = "11")]
     pub relation: ::core::option::Option<Relation>,
-    /// 32 bytes: RFC 6962 root over the recipients in ascending order of number; a recipient's leaf data is
+    /// 32 bytes: RFC 6962 root over the recipients, in an order that says nothing of who else is there (ascending leaf data); a
+    /// recipient's leaf data is
     /// SHA-256("liaison-recipient-v1" | salt, 32 | partner number, 4 big-endian)
     #[prost(bytes = "bytes", tag = "12")]
     pub recipients_root: ::prost::bytes::Bytes,
