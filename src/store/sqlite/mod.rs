@@ -31,11 +31,11 @@ use super::{Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, Stor
 /// What an operator may choose.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// Threads that read, each with a connection and [`schema::READER_CACHE_KIB`] of its own; at least one.
+    /// Threads that read, each with a connection and `schema::READER_CACHE_KIB` of its own; at least one.
     pub readers: usize,
-    /// The file that is given up when nothing else fits; see [`reserve::RESERVE_BYTES`]. 0: none is kept.
+    /// The file that is given up when nothing else fits; see `reserve::RESERVE_BYTES`. 0: none is kept.
     pub reserve_bytes: u64,
-    /// The size in pages of [`schema::PAGE_BYTES`] that the database may reach, where several share a disk. None: all of it.
+    /// The size in pages of `schema::PAGE_BYTES` that the database may reach, where several share a disk. None: all of it.
     pub pages_max: Option<u32>,
 }
 
