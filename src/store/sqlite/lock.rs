@@ -3,8 +3,14 @@
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{WriterError, beside, schema};
+
+/// A lock just given up is still held for a moment where its process is starting another: the child shares the descriptor until it
+/// runs its own program. Whoever truly holds it does so for longer than this.
+const GIVEN_UP_WITHIN: Duration = Duration::from_millis(200);
+const ASK_EVERY: Duration = Duration::from_millis(5);
 
 /// Held for as long as it lives.
 pub(super) struct WriterLock(#[expect(dead_code, reason = "closing it is what gives it up")] File);
@@ -14,7 +20,7 @@ impl WriterLock {
     pub(super) fn take(path: &Path) -> Result<Self, WriterError> {
         let beside = beside(path, ".lock");
         let mut file = schema::owners_only().read(true).create(true).truncate(false).open(&beside)?;
-        match file.try_lock() {
+        match ask(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = std::fs::read_to_string(&beside).unwrap_or_default();
@@ -25,5 +31,20 @@ impl WriterLock {
         // Only for whoever is refused; on a full disk he reads an older number or none.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self(file))
+    }
+}
+
+/// Asks until the lock is there or somebody truly holds it.
+#[allow(clippy::disallowed_methods, reason = "a bounded wait on the operating system, before anything runs")]
+fn ask(file: &File) -> Result<(), TryLockError> {
+    let mut left = GIVEN_UP_WITHIN;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if !left.is_zero() => {
+                std::thread::sleep(ASK_EVERY);
+                left = left.saturating_sub(ASK_EVERY);
+            }
+            settled => return settled,
+        }
     }
 }
