@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use liaison_protocol::id::{Micros, NetworkName};
+use liaison_protocol::id::{Micros, NetworkName, from_hex};
 use liaison_protocol::proto::{self, record::Body};
 use prost::Message as _;
 use serde::Deserialize;
@@ -195,7 +195,9 @@ impl Reading<'_> {
                 (Some(key), None) => ed25519(key, &at("key.ed25519"))?,
                 (None, Some(key)) => proto::PublicKey {
                     algorithm: proto::Algorithm::EcdsaP256Sha256.into(),
-                    key: hex(key).ok_or_else(|| at("key.ecdsa_p256: expected hexadecimal digits"))?.into(),
+                    key: from_hex(key)
+                        .ok_or_else(|| at("key.ecdsa_p256: expected lower-case hexadecimal digits"))?
+                        .into(),
                 },
                 _ => return Err(at("key: expected either ed25519 or ecdsa_p256")),
             };
@@ -288,19 +290,10 @@ fn ed25519(text: &str, at: &str) -> Result<proto::PublicKey, String> {
 }
 
 fn key32(text: &str, at: &str) -> Result<[u8; 32], String> {
-    let bytes = hex(text).and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| format!("{at}: expected 64 hexadecimal digits"))
+    let bytes = from_hex(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| format!("{at}: expected 64 lower-case hexadecimal digits"))
 }
 
 fn digests(texts: &[String], at: &str) -> Result<Vec<Bytes>, String> {
     texts.iter().map(|text| key32(text, at).map(|digest| Bytes::copy_from_slice(&digest))).collect()
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| {
-            std::str::from_utf8(pair).ok().filter(|p| p.len() == 2).and_then(|p| u8::from_str_radix(p, 16).ok())
-        })
-        .collect()
 }

@@ -28,34 +28,36 @@ impl Hash {
 
     /// 64 lower-case hexadecimal digits.
     pub fn to_hex(self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        to_hex(&self.0)
     }
 
     /// Reads 64 lower-case hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 64 {
-            return None;
-        }
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(Self(bytes))
+        from_hex(text).and_then(|bytes| Self::from_slice(&bytes))
     }
 
     /// The digest as bytes on the wire.
     pub fn to_bytes(self) -> bytes::Bytes {
         bytes::Bytes::copy_from_slice(&self.0)
     }
+}
+
+/// Two lower-case hexadecimal digits a byte.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads what [`to_hex`] writes and nothing else: lower case, an even number of digits, no sign.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 impl AsRef<[u8]> for Hash {
@@ -298,6 +300,14 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!(id.to_string().to_uppercase().parse::<NoticeId>().is_err());
         assert!("sha256:00".parse::<NoticeId>().is_err());
+    }
+
+    #[test]
+    fn hexadecimal_digits_have_one_form() {
+        assert_eq!(from_hex(&to_hex(&[0, 0x5a, 0xff])), Some(vec![0, 0x5a, 0xff]));
+        for bad in ["+f", "0F", "0", "0x", "é", " 1"] {
+            assert_eq!(from_hex(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

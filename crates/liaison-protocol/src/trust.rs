@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::directory::AuthorityKeys;
-use crate::id::{Micros, NetworkId};
+use crate::id::{Micros, NetworkId, from_hex, to_hex};
 use crate::keyring::PublicKey;
 use crate::limits::POLICY_LINES_MAX;
 use crate::proto;
@@ -116,29 +116,12 @@ pub fn to_text(network: NetworkId, authority: &AuthorityKeys, logs: &[VerifierKe
     let mut text = format!("network {network}\nthreshold {}\n", authority.threshold());
     for key in authority.keys() {
         let algorithm = if key.as_ed25519().is_some() { "ed25519" } else { "ecdsa-p256" };
-        text += &format!("authority {algorithm}:{}\n", hex(key.as_bytes()));
+        text += &format!("authority {algorithm}:{}\n", to_hex(key.as_bytes()));
     }
     for log in logs {
         text += &format!("log {log}\n");
     }
     text + "quorum none\n"
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Lower case only, as it is written.
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-        return None;
-    };
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 /// Digits alone: no sign.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use liaison_client::key_file;
 use liaison_protocol::directory::Directory;
-use liaison_protocol::id::{Micros, NetworkId, NetworkName, NodeId};
+use liaison_protocol::id::{Micros, NetworkId, NetworkName, NodeId, to_hex};
 use liaison_protocol::signer::{Ed25519Signer, Signer};
 use liaison_protocol::tlog::checkpoint::VerifierKey;
 use liaison_protocol::trust::{self, Trust};
@@ -40,16 +40,12 @@ fn failed(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure {
     move |problem| Failure::failed(format!("{path}: {problem}"))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Makes a signing key and writes it; gives its public half in hexadecimal digits.
 fn new_key(path: &Path) -> Result<String, Failure> {
     let mut seed = [0; 32];
     SystemEntropy::new().fill(&mut seed);
     create_key_file(path, &key_file::to_pem(&seed)).map_err(|error| failed(path)(&error))?;
-    Ok(hex(Ed25519Signer::from_seed(&seed).public().as_bytes()))
+    Ok(to_hex(Ed25519Signer::from_seed(&seed).public().as_bytes()))
 }
 
 fn validity(days: i64) -> Validity {
