@@ -244,6 +244,16 @@ impl RevocationLists {
         Self { by_authority }
     }
 
+    /// Lists in force.
+    pub fn len(&self) -> usize {
+        self.by_authority.values().map(Vec::len).sum()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Judges a path that holds without them. Only this path: where one of its certificates is revoked, no other way up is looked for.
     pub(super) fn judge(&self, path: &VerifiedPath<'_>, now: Micros) -> Result<(), BadPeer> {
         if self.by_authority.is_empty() {
