@@ -2,6 +2,7 @@
 
 mod directory;
 mod files;
+mod guard;
 mod operator;
 mod revocations;
 mod watched;
@@ -224,10 +225,12 @@ impl App {
         let admission = tonic::service::InterceptorLayer::new(grpc::admission(exchange.clone(), |extensions| {
             extensions.get::<crate::tls::Caller>().map(|caller| caller.peer.clone())
         }));
+        let guard = guard::of_lines();
+        back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
         let incoming = self.door.open(&front);
         let stopping = front.clone();
         front.spawn("grpc", async move {
-            let server = with_limits(tonic::transport::Server::builder()).layer(admission).add_routes(routes);
+            let server = with_limits(tonic::transport::Server::builder()).layer(guard).layer(admission).add_routes(routes);
             if let Err(error) =
                 server.serve_with_incoming_shutdown(incoming, async move { stopping.stopping().await }).await
             {

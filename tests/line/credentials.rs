@@ -14,9 +14,9 @@ async fn fault_23_the_next_handshake_shows_the_new_certificate_and_open_lines_st
     let old = house.credentials.certificate();
     assert_eq!(shown(before.get_ref().1), old);
 
-    assert!(!house.credentials.reload().unwrap(), "nothing is new yet");
+    assert!(!house.credentials.reload(TODAY).unwrap(), "nothing is new yet");
     house.files.write(&node_leaf(&house.authority));
-    assert!(house.credentials.reload().unwrap());
+    assert!(house.credentials.reload(TODAY).unwrap());
     let (after, _) = house.lets_in(&leaf).await;
     assert_ne!(shown(after.get_ref().1), old);
     assert_eq!(shown(after.get_ref().1), house.credentials.certificate());
@@ -53,7 +53,7 @@ async fn fault_24_broken_files_change_nothing() {
     ];
     for (rule, break_it) in breaks {
         break_it();
-        let error = house.credentials.reload().unwrap_err().to_string();
+        let error = house.credentials.reload(TODAY).unwrap_err().to_string();
         assert!(error.contains(rule), "{error}");
         assert!(!error.contains('\n'), "{error}");
         house.audit.next("cert.rotation_failed").await;
