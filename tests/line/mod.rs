@@ -8,4 +8,5 @@ mod grpc;
 mod limits;
 mod protocol;
 mod resumption;
+mod revocation;
 mod support;
