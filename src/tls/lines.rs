@@ -42,11 +42,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// several times. Its hundred streams on each of 64 lines would not leave much for others.
 const CALLS_PER_OWNER_MAX: usize = 256;
 
-/// Bytes of requests that are not whole yet, and of answers that have not been taken: sixteen of the largest requests (4 MiB).
-const BYTES_PER_OWNER_MAX: usize = 64 << 20;
+/// Bytes of requests that are not whole yet, and of answers that have not been taken: eight of the largest requests (4 MiB), or a dozen
+/// systems that catch up at the same time with two megabytes under way to each.
+const BYTES_PER_OWNER_MAX: usize = 32 << 20;
 
 /// The same for all partners together: eight that use all they may leave the machine its memory.
-const BYTES_MAX: usize = 512 << 20;
+const BYTES_MAX: usize = 256 << 20;
 
 /// The limits of a door.
 #[derive(Clone, Copy, Debug)]
@@ -164,11 +165,11 @@ impl Lines {
             let verdict = judged.entry(line.peer.certificate());
             let verdict = verdict.or_insert_with(|| judge(&line.peer, &line.chain).err());
             let Some(why) = verdict else { continue };
+            let owner = line.peer.identity().owner();
+            // Before the first of them learns of it.
+            let calls = self.state().by_owner.get(&owner).map_or(0, |owner| owner.load.calls());
             if line.ending.begin(why.clone()) {
-                let owner = line.peer.identity().owner();
-                let calls = self.state().by_owner.get(&owner).map_or(0, |owner| owner.load.calls());
-                let counts = parted.entry((owner, why.reason.word())).or_default();
-                *counts = (counts.0 + 1, calls);
+                parted.entry((owner, why.reason.word())).or_insert((0, calls)).0 += 1;
             }
         }
         for ((owner, reason), (lines, calls)) in &parted {

@@ -10,9 +10,11 @@ use rcgen::{
     CrlIssuingDistributionPoint, CrlScope, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::support::{TODAY, network};
+use crate::support::Network;
 
 /// Issues whatever it is asked for, right or wrong.
 pub(super) struct Ca {
@@ -44,7 +46,7 @@ impl Leaf {
     }
 }
 
-fn serial(certificate: &CertificateDer<'_>) -> Vec<u8> {
+pub(super) fn serial(certificate: &CertificateDer<'_>) -> Vec<u8> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).unwrap();
     parsed.raw_serial().to_vec()
 }
@@ -125,6 +127,14 @@ impl Ca {
         let (params, key) = (authority(common_name, change), KeyPair::generate().unwrap());
         let certificate = params.self_signed(&key).unwrap().into();
         Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// The authority that `liaison init` made.
+    pub(super) fn of_network(network: &Network) -> Self {
+        let text = |file| std::fs::read_to_string(network.path(file)).unwrap();
+        let key = KeyPair::from_pem(&text("pki/ca.key")).unwrap();
+        let certificate = CertificateDer::from_pem_slice(text("pki/ca.pem").as_bytes()).unwrap();
+        Self { issuer: Issuer::from_ca_cert_pem(&text("pki/ca.pem"), key).unwrap(), certificate }
     }
 
     /// An authority under this one.
