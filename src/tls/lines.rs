@@ -42,11 +42,11 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// several times. Its hundred streams on each of 64 lines would not leave much for others.
 const CALLS_PER_OWNER_MAX: usize = 256;
 
-/// Bytes of requests that are not whole yet, and of answers that have not been taken. Two of the largest requests (4 MiB) at a time;
+/// Bytes of requests that are not whole yet, and of answers that have not been taken. Four of the largest requests (4 MiB) at a time;
 /// further ones wait for their turn. Answers are taken within milliseconds; whoever takes none is refused more.
-const BYTES_PER_OWNER_MAX: usize = 8 << 20;
+const BYTES_PER_OWNER_MAX: usize = 16 << 20;
 
-/// The same for all partners together: sixteen that use all they may leave the machine its memory.
+/// The same for all partners together: eight that use all they may leave the machine its memory.
 const BYTES_MAX: usize = 128 << 20;
 
 /// The limits of a door.

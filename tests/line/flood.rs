@@ -362,7 +362,11 @@ async fn fault_98_each_abuse_is_cut_off_or_costs_nothing() {
             | "headers that grow when unpacked"
             | "empty data" => {
                 assert!(outcome.ended && outcome.wrote < FLOOD_BYTES, "{}: {outcome:?}", abuse.name);
-                assert!(matches!(outcome.goaway, Some(PROTOCOL_ERROR | ENHANCE_YOUR_CALM)), "{}: {outcome:?}", abuse.name);
+                assert!(
+                    matches!(outcome.goaway, Some(PROTOCOL_ERROR | ENHANCE_YOUR_CALM)),
+                    "{}: {outcome:?}",
+                    abuse.name
+                );
             }
             // or bears it: then it costs next to nothing.
             _ => {
@@ -377,4 +381,48 @@ async fn fault_98_each_abuse_is_cut_off_or_costs_nothing() {
         assert!(now.saturating_sub(highest_before) <= MEMORY_KB_MAX, "{}", abuse.name);
         highest_before = highest_before.max(now);
     }
+}
+
+#[tokio::test]
+async fn fault_98_a_partner_with_too_much_under_way_is_told_when_to_try_again_and_others_go_on() {
+    const CALLS_MAX: usize = 256;
+    let network = Network::of(&["FR", "KE"]);
+    let node = network.start().await;
+    let fr = network.partner("FR", &node).await;
+    let (mut lines, mut streams, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let ke = network.partner("KE", &node).await;
+        for _ in 0..95 {
+            match soon("a stream", ke.client.submit_stream()).await {
+                Ok(stream) => streams.push(stream),
+                Err(error) => refused.push(error),
+            }
+        }
+        lines.push(ke);
+    }
+    assert_eq!((streams.len(), refused.len()), (CALLS_MAX, 3 * 95 - CALLS_MAX));
+    for error in &refused {
+        assert_eq!(error.reason().unwrap().word(), "BUSY", "{error}");
+        assert!(error.may_pass_later(), "{error}");
+    }
+    fr.send("FR/1", &["KE"]).await;
+    // Of streams that collect there may be fewer.
+    let (mut collecting, too_many) = (Vec::new(), 33);
+    for nth in 0..too_many {
+        match soon("a stream", fr.client.collect(bytes::Bytes::new(), false)).await {
+            Ok(stream) => collecting.push(stream),
+            Err(error) => {
+                assert_eq!((nth, error.reason().unwrap().word()), (too_many - 1, "BUSY"), "{error}");
+            }
+        }
+    }
+    assert_eq!(collecting.len(), too_many - 1);
+    assert_eq!(network.event_after("call.limited", 0).await["reason"], "calls_per_owner");
+    // And when there is less, there is room.
+    streams.pop();
+    until("room", || async {
+        pause().await;
+        lines[0].client.checkpoint().await.ok()
+    })
+    .await;
 }

@@ -158,6 +158,7 @@ impl NetworkFolder {
             system: enrolment.system.to_string(),
             node: node.addresses.first().cloned().unwrap_or_default(),
             server_name: Some(node.id.to_string()),
+            node_id: Some(node.id.to_string()),
             authority: "authority.pem".into(),
             certificate: "tls.pem".into(),
             key: "tls.key".into(),
