@@ -110,7 +110,7 @@ mod tests {
             assert_eq!(frames.control, 3, "in pieces of {step}");
         }
         let mut frames = Frames::new(Duration::ZERO);
-        assert!(!frames.came(&vec![0; PREFACE_BYTES], Duration::ZERO));
+        assert!(!frames.came(&[0; PREFACE_BYTES], Duration::ZERO));
         let pings = frame(PING, &[0; 8]).repeat(CONTROL_FRAMES_MAX as usize);
         assert!(!frames.came(&pings, Duration::ZERO));
         assert!(!frames.came(&pings, PERIOD), "a new period");
