@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::{EVIDENCE, EVIDENCE_VERSION, retain_until};
 use crate::ack::{Acknowledgement, Item};
-use crate::directory::{Partner, RecordBody, SignedHead, VerifiedHead, verify_record};
+use crate::directory::{Agreement, Partner, RecordBody, SignedHead, VerifiedHead, verify_record};
 use crate::envelope::{ACKNOWLEDGEMENT_TYPE, ENVELOPE, Envelope, Expect, MANIFEST_TYPE};
-use crate::id::{Hash, LeafIndex, Micros, NoticeId, PartnerId, PartnerNumber};
+use crate::id::{AgreementDigest, Hash, LeafIndex, Micros, NoticeId, PartnerId, PartnerNumber};
 use crate::keyring::{TrustedKey, Usage};
 use crate::limits::RECEIPT_BYTES_MAX;
 use crate::manifest::{Manifest, SignedManifest, known};
@@ -17,6 +17,7 @@ use crate::proto;
 use crate::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
 use crate::tlog::checkpoint::{BadNote, Checkpoint, VerifierKey};
 use crate::tlog::entry::{Opening, Salt};
+use crate::tlog::moved::{self, Moved};
 use crate::tlog::proof_file::ProofFile;
 use crate::tlog::{hash, items, proof};
 use crate::trust::Trust;
@@ -144,6 +145,13 @@ struct Read {
     checkpoint: Checkpoint,
 }
 
+/// What signatures have shown.
+struct Signed {
+    /// Of an accepted notice.
+    manifest: Option<Manifest>,
+    proven: Vec<String>,
+}
+
 /// What has been shown to be in the log.
 struct Shown {
     statement: Statement,
@@ -156,6 +164,7 @@ struct Known {
     partners: BTreeMap<PartnerNumber, Partner>,
     keys: Vec<(PartnerId, TrustedKey)>,
     logs: Vec<VerifierKey>,
+    agreements: Vec<(AgreementDigest, Agreement)>,
 }
 
 impl Run<'_> {
@@ -171,8 +180,8 @@ impl Run<'_> {
             None => None,
         };
         let known = self.directory(&read, log.as_deref())?;
-        let mut proven = self.signature(&read, &known)?;
-        proven.extend(self.items(&read, &known)?);
+        let Signed { manifest, mut proven } = self.signature(&read, &known)?;
+        proven.extend(self.items(&read, &known, manifest.as_ref())?);
         Ok((Shown { statement: read.statement, leaf: LeafIndex(read.proof.index) }, proven))
     }
 
@@ -275,7 +284,7 @@ impl Run<'_> {
                 expected.digest
             )));
         }
-        let mut known = Known { head, partners: BTreeMap::new(), keys: Vec::new(), logs: Vec::new() };
+        let mut known = Known::under(head);
         for record in &evidence.records {
             known.take(record).map_err(fails)?;
         }
@@ -316,7 +325,7 @@ impl Run<'_> {
         Ok(known)
     }
 
-    fn signature(&mut self, read: &Read, known: &Known) -> Result<Vec<String>, Fails> {
+    fn signature(&mut self, read: &Read, known: &Known) -> Result<Signed, Fails> {
         let fails = |text: String| Fails(Step::Signature, text);
         let origin = &read.checkpoint.origin;
         match &read.statement.event {
@@ -324,10 +333,16 @@ impl Run<'_> {
                 let (manifest, originator, key) =
                     known.notice(accepted, &read.evidence.notice, read.statement.observed_at).map_err(fails)?;
                 self.holds(Step::Signature, format!("{originator} signed the notice with key {key}"));
-                Ok(vec![
+                let mut proven = vec![
                     format!("{originator} sent the notice {} ({}).", manifest.reference, accepted.notice),
                     format!("{origin} accepted it at {} by its own clock.", Time(read.statement.observed_at)),
-                ])
+                ];
+                // A node whose clocks disagree goes by the other one; so this is shown, and does not fail.
+                if let Err(refusal) = manifest.in_time(read.statement.observed_at) {
+                    proven.push(format!("By that clock it was not in time: {}.", refusal.message));
+                }
+                proven.extend(known.agreements_of(accepted));
+                Ok(Signed { manifest: Some(manifest), proven })
             }
             other => {
                 if !read.evidence.notice.is_empty() {
@@ -335,30 +350,32 @@ impl Run<'_> {
                 }
                 match other {
                     Event::Acknowledged(acknowledged) => {
-                        let recipient = known.acknowledgement(acknowledged, read).map_err(fails)?;
+                        let (recipient, signed_at) = known.acknowledgement(acknowledged, read).map_err(fails)?;
                         self.holds(
                             Step::Signature,
                             format!("{recipient} signed for {} notices", acknowledged.count),
                         );
-                        Ok(vec![format!(
-                            "{origin} had {recipient}'s signed word at {} by its own clock.",
-                            Time(read.statement.observed_at)
-                        )])
+                        let proven = vec![
+                            format!("{recipient} signed at {} by its own clock.", Time(signed_at)),
+                            format!("{origin} had that word at {} by its own.", Time(read.statement.observed_at)),
+                        ];
+                        Ok(Signed { manifest: None, proven })
                     }
                     _ => {
                         self.holds(Step::Signature, "stated by the node alone");
-                        Ok(vec![format!("{origin} stated {}.", read.statement.event_name())])
+                        let proven = vec![format!("{origin} stated {}.", read.statement.event_name())];
+                        Ok(Signed { manifest: None, proven })
                     }
                 }
             }
         }
     }
 
-    fn items(&mut self, read: &Read, known: &Known) -> Result<Vec<String>, Fails> {
+    fn items(&mut self, read: &Read, known: &Known, manifest: Option<&Manifest>) -> Result<Vec<String>, Fails> {
         let fails = |text: String| Fails(Step::Items, text);
         let mut proven = Vec::new();
         for item in &read.evidence.items {
-            proven.push(known.item(&read.statement.event, item).map_err(fails)?);
+            proven.push(known.item(&read.statement.event, item, manifest).map_err(fails)?);
         }
         self.holds(Step::Items, format!("{} shown, all committed to by the statement", read.evidence.items.len()));
         Ok(proven)
@@ -366,15 +383,21 @@ impl Run<'_> {
 }
 
 impl Known {
+    fn under(head: VerifiedHead) -> Self {
+        let (partners, keys, logs, agreements) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { head, partners, keys, logs, agreements }
+    }
+
     fn take(&mut self, record: &proto::RecordProof) -> Result<(), String> {
-        let (body, _) = verify_record(record, &self.head)?;
+        let (body, leaf_data) = verify_record(record, &self.head)?;
         match body {
             RecordBody::Partner(partner) => {
                 self.partners.insert(partner.number, partner);
             }
             RecordBody::Key(partner, key) => self.keys.push((partner, key)),
             RecordBody::Node(node) => self.logs.extend(VerifierKey::of_log(&node.log_origin, node.log_key)),
-            RecordBody::Group(_) | RecordBody::Agreement(_) => {}
+            RecordBody::Agreement(agreement) => self.agreements.push((AgreementDigest(leaf_data), agreement)),
+            RecordBody::Group(_) | RecordBody::PassedOver(_) => {}
         }
         Ok(())
     }
@@ -424,7 +447,7 @@ impl Known {
         Ok((manifest.clone(), originator.clone(), verified.signer().to_string()))
     }
 
-    fn acknowledgement(&self, acknowledged: &Acknowledged, read: &Read) -> Result<PartnerId, String> {
+    fn acknowledgement(&self, acknowledged: &Acknowledged, read: &Read) -> Result<(PartnerId, Micros), String> {
         let recipient = self.partner(acknowledged.recipient)?;
         let keys = self.keys_of(recipient);
         let expect = Expect {
@@ -443,13 +466,19 @@ impl Known {
             && signed.recipient == *recipient
             && signed.log_origin == read.checkpoint.origin;
         if same {
-            Ok(recipient.clone())
+            Ok((recipient.clone(), signed.signed_at))
         } else {
             Err("expected the statement to repeat what was signed, found otherwise".into())
         }
     }
 
-    fn item(&self, event: &Event, item: &proto::ItemProof) -> Result<String, String> {
+    /// The agreements that are shown and were used, in words.
+    fn agreements_of(&self, accepted: &Accepted) -> impl Iterator<Item = String> {
+        let used = self.agreements.iter().filter(|(digest, _)| accepted.agreements.contains(digest));
+        used.map(|(_, agreement)| format!("Agreement {} let it pass: {}", agreement.id, agreement.legal_basis))
+    }
+
+    fn item(&self, event: &Event, item: &proto::ItemProof, manifest: Option<&Manifest>) -> Result<String, String> {
         use proto::item_proof::Item as Shown;
         let path = items::hashes(&item.path).ok_or("expected hashes of 32 bytes in an item's path")?;
         let salt = |bytes: &Bytes| Salt::from_slice(bytes).ok_or("expected an item's salt of 32 bytes");
@@ -457,33 +486,38 @@ impl Known {
             (Event::Accepted(accepted), Some(Shown::Recipient(shown))) => {
                 let number = PartnerNumber(shown.number);
                 let data = items::recipient(&salt(&shown.salt)?, number);
-                let text = format!("It is for {}.", self.partner(number)?);
+                let text = addressed(self.partner(number)?, manifest)?;
                 (data, accepted.recipients_root, accepted.recipient_count, text)
             }
             (
-                Event::Acknowledged(Acknowledged { recipient, root, count, .. }),
+                Event::Acknowledged(Acknowledged { recipient, root, count, moved, .. }),
                 Some(Shown::Acknowledged(shown)),
             ) => {
                 let read = Item::read(shown, 0)
                     .map_err(|refusal| format!("expected an acknowledged item: {}", refusal.message))?;
                 let partner = self.partner(*recipient)?;
+                let data = read.leaf_data();
+                let moved = moved::unpack(moved, item.index, &data).ok_or("an item's place is beyond the last")?;
                 let text = format!(
-                    "{partner}: {} for {}, leaf {}.",
+                    "{partner}: {} for {}, leaf {}{}.",
                     shown.verdict().as_str_name().trim_start_matches("VERDICT_"),
                     read.notice,
-                    read.leaf.0
+                    read.leaf.0,
+                    effect(read.verdict, moved)?
                 );
-                (read.leaf_data(), *root, *count, text)
+                (data, *root, *count, text)
             }
             (Event::Expired(Expired { root, count, .. }), Some(Shown::Expired(shown))) => {
                 let number = PartnerNumber(shown.recipient);
                 let outcome = known(shown.outcome(), "outcome")
                     .map_err(|refusal| format!("expected an expired item: {}", refusal.message))?;
                 let leaf = LeafIndex(shown.leaf_index);
-                let data = items::expired(&salt(&shown.salt)?, leaf, number, outcome);
+                let notice = NoticeId::from_slice(&shown.notice_id)
+                    .ok_or("expected an expired item's notice of 32 bytes")?;
+                let data = items::expired(&salt(&shown.salt)?, leaf, &notice, number, outcome);
                 let partner = self.partner(number)?;
                 let text = format!(
-                    "{partner}: {} for leaf {}.",
+                    "{partner}: {} for {notice}, leaf {}.",
                     outcome.as_str_name().trim_start_matches("EXPIRED_OUTCOME_"),
                     shown.leaf_index
                 );
@@ -498,6 +532,31 @@ impl Known {
         } else {
             Err(format!("expected items root {}, found {}", root.to_hex(), found.to_hex()))
         }
+    }
+}
+
+/// Whether the notice is for a partner that the node says it is for: named, or in a group and not exempted. Who is in a group was the
+/// directory's to say.
+fn addressed(partner: &PartnerId, manifest: Option<&Manifest>) -> Result<String, String> {
+    let audience = &manifest.ok_or("expected the notice beside its recipients, found none")?.audience;
+    if audience.partners.contains(partner) {
+        return Ok(format!("It is for {partner}."));
+    }
+    if audience.exempted.contains(partner) || audience.groups.is_empty() {
+        return Err(format!("expected a recipient that the notice names, found {partner}"));
+    }
+    let groups: Vec<_> = audience.groups.iter().map(PartnerId::as_str).collect();
+    Ok(format!("It is for {partner}, through {}.", groups.join(" or ")))
+}
+
+/// What an item did, in words, where it is not just what its verdict says.
+fn effect(verdict: proto::Verdict, moved: Moved) -> Result<&'static str, String> {
+    let decides = verdict != proto::Verdict::Received;
+    match (decides, moved.delivery, moved.decision) {
+        (false, _, true) => Err("expected RECEIVED to decide nothing, found that it decided".into()),
+        (_, false, false) => Ok(" (settled nothing: said before, or too late)"),
+        (true, true, false) => Ok(" (handed over; too late to decide)"),
+        _ => Ok(""),
     }
 }
 
