@@ -36,15 +36,21 @@ pub(crate) struct Partner {
 }
 
 impl Partner {
-    pub(super) async fn connect(network: &Network, id: &str, node: &Node) -> Self {
+    /// What a partner connects with.
+    pub(crate) fn endpoint(network: &Network, id: &str, node: &Node) -> Endpoint {
         let text = |file: &str| std::fs::read_to_string(network.path(&format!("partners/{id}/{file}"))).unwrap();
-        let endpoint = Endpoint {
+        Endpoint {
             address: node.address.clone(),
             server_name: Some("hub-1".into()),
             authority_pem: text("authority.pem"),
             certificate_pem: text("tls.pem"),
             key_pem: text("tls.key"),
-        };
+        }
+    }
+
+    pub(super) async fn connect(network: &Network, id: &str, node: &Node) -> Self {
+        let text = |file: &str| std::fs::read_to_string(network.path(&format!("partners/{id}/{file}"))).unwrap();
+        let endpoint = Self::endpoint(network, id, node);
         Self {
             id: id.parse().unwrap(),
             notice_key: key_file::signer(&text("notice.key")).unwrap(),
