@@ -1,5 +1,6 @@
 //! What the commands print, word for word. `TRYCMD=overwrite` writes what they print now; read the difference before keeping it.
 
+mod homes;
 mod together;
 
 #[test]
