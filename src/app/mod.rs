@@ -230,7 +230,8 @@ impl App {
         let incoming = self.door.open(&front);
         let stopping = front.clone();
         front.spawn("grpc", async move {
-            let server = with_limits(tonic::transport::Server::builder()).layer(guard).layer(admission).add_routes(routes);
+            let server =
+                with_limits(tonic::transport::Server::builder()).layer(guard).layer(admission).add_routes(routes);
             if let Err(error) =
                 server.serve_with_incoming_shutdown(incoming, async move { stopping.stopping().await }).await
             {

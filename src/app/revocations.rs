@@ -16,7 +16,9 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use super::CannotServe;
 use super::watched::files_of;
 use crate::config::Revocation;
-use crate::peer::{BadList, LIST_BYTES_MAX, ListNumber, ListPlace, ListedAuthority, RevocationList, RevocationLists};
+use crate::peer::{
+    BadList, LIST_BYTES_MAX, ListNumber, ListPlace, ListedAuthority, RevocationList, RevocationLists,
+};
 
 /// A list of the largest size in PEM, with room for comments.
 const FILE_BYTES_MAX: u64 = 2 * LIST_BYTES_MAX as u64;
@@ -181,7 +183,8 @@ fn ders(file: &Path) -> io::Result<Vec<Vec<u8>>> {
         return Ok(vec![bytes]);
     }
     let lists = CertificateRevocationListDer::pem_slice_iter(&bytes).map(|list| list.map(|list| list.to_vec()));
-    let lists: Vec<_> = lists.collect::<Result<_, _>>().map_err(|_| io::Error::other("it is neither DER nor PEM"))?;
+    let lists: Vec<_> =
+        lists.collect::<Result<_, _>>().map_err(|_| io::Error::other("it is neither DER nor PEM"))?;
     if lists.is_empty() { Err(io::Error::other("it holds no list")) } else { Ok(lists) }
 }
 
@@ -206,7 +209,12 @@ impl Memory {
                 [authority, part, number, digest] => entry(authority, part, number, digest),
                 _ => None,
             };
-            let (place, seen) = entry.ok_or_else(|| bad(format!("line {} cannot be read; it guards against revocation lists that were rolled back", nth + 1)))?;
+            let (place, seen) = entry.ok_or_else(|| {
+                bad(format!(
+                    "line {} cannot be read; it guards against revocation lists that were rolled back",
+                    nth + 1
+                ))
+            })?;
             known.insert(place, seen);
         }
         Ok(Self { file, known })

@@ -72,7 +72,8 @@ pub(super) fn files_of(paths: &[PathBuf]) -> Vec<PathBuf> {
             files.push(path.clone());
             continue;
         };
-        let mut inside: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_shown(path)).collect();
+        let mut inside: Vec<_> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| is_shown(path)).collect();
         inside.sort();
         inside.truncate(FILES_MAX);
         files.extend(inside);
@@ -90,7 +91,8 @@ fn digest(files: &[Seen]) -> Hash {
         .iter()
         .flat_map(|file| {
             let mut bytes = Vec::new();
-            let read = fs::File::open(&file.path).and_then(|open| open.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+            let read =
+                fs::File::open(&file.path).and_then(|open| open.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
             let found = Hash::of(&[&[u8::from(read.is_ok())], &bytes]);
             [Hash::of(&[file.path.as_os_str().as_encoded_bytes()]), found]
         })

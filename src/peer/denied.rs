@@ -43,7 +43,8 @@ impl DenyList {
                 return Err(bad("more than 10000 lines"));
             }
             if let Some(digits) = entry.strip_prefix("sha256:") {
-                let key = Hash::from_hex(digits).ok_or_else(|| bad("expected 64 hexadecimal digits after sha256:"))?;
+                let key =
+                    Hash::from_hex(digits).ok_or_else(|| bad("expected 64 hexadecimal digits after sha256:"))?;
                 list.keys.insert(key);
             } else if let Ok(identity) = Identity::parse(entry, network) {
                 match identity {
@@ -104,7 +105,8 @@ mod tests {
         let list = DenyList::parse(&text, &network()).unwrap();
         assert_eq!(list.len(), 4);
         assert!(list.denies_key(&key));
-        let identity = |path: &str| Identity::parse(&format!("spiffe://demo.liaison.example/{path}"), &network()).unwrap();
+        let identity =
+            |path: &str| Identity::parse(&format!("spiffe://demo.liaison.example/{path}"), &network()).unwrap();
         for (path, denied) in [
             ("partner/fr/ops-1", true),
             ("partner/fr/ops-2", false),

@@ -124,7 +124,12 @@ impl Identities {
     }
 
     /// RFC 5280, section 6, by webpki, whose own budgets bound the work; then whether a certificate of the path is revoked.
-    fn verify(&self, chain: &[CertificateDer<'_>], anchors: &[TrustAnchor<'_>], now: Micros) -> Result<(), BadPeer> {
+    fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        anchors: &[TrustAnchor<'_>],
+        now: Micros,
+    ) -> Result<(), BadPeer> {
         let (leaf, intermediates) = chain.split_first().ok_or(BadPeer::NoCertificate)?;
         let since = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| bad_chain(&error))?;
@@ -139,9 +144,9 @@ impl Identities {
                 None,
             )
             .map_err(|error| bad_chain(&error))?;
-        let denied = path.intermediate_certificates().any(|authority| {
-            self.denied.denies_key(&Hash::of(&[&authority.subject_public_key_info()]))
-        });
+        let denied = path
+            .intermediate_certificates()
+            .any(|authority| self.denied.denies_key(&Hash::of(&[&authority.subject_public_key_info()])));
         if denied { Err(BadPeer::Denied) } else { self.lists.judge(&path, now) }
     }
 }

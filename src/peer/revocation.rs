@@ -219,7 +219,10 @@ impl RevocationList {
 
 impl fmt::Debug for RevocationList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationList").field("authority", &self.authority).field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("RevocationList")
+            .field("authority", &self.authority)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
     }
 }
 

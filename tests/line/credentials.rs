@@ -98,7 +98,10 @@ async fn fault_22_the_end_of_the_nodes_certificate_is_announced_at_30_7_and_1_da
         house.credentials.alarm(now);
         house.credentials.alarm(now);
         let event = house.audit.next("cert.expiring").await;
-        assert_eq!((event["left_s"].as_str(), event["over"].as_str()), (&*left_s.to_string(), if ready { "false" } else { "true" }));
+        assert_eq!(
+            (event["left_s"].as_str(), event["over"].as_str()),
+            (&*left_s.to_string(), if ready { "false" } else { "true" })
+        );
         assert_eq!(house.credentials.ready(now).is_ok(), ready);
     }
     house.credentials.alarm(until.plus(Micros::DAY));

@@ -345,7 +345,11 @@ async fn fault_98_each_abuse_is_cut_off_or_costs_nothing() {
         let (now, _) = memory_kb(&node);
         println!("{}: {outcome:?}, {} kB", abuse.name, now.saturating_sub(highest_before));
         match abuse.name {
-            "no" => assert!(matches!(outcome.goaway, Some(ENHANCE_YOUR_CALM | PROTOCOL_ERROR)), "{}: {outcome:?}", abuse.name),
+            "no" => assert!(
+                matches!(outcome.goaway, Some(ENHANCE_YOUR_CALM | PROTOCOL_ERROR)),
+                "{}: {outcome:?}",
+                abuse.name
+            ),
             _ => {}
         }
         assert!(now.saturating_sub(highest_before) <= MEMORY_KB_MAX, "{}", abuse.name);

@@ -36,7 +36,10 @@ async fn fault_06_a_revoked_certificate_is_refused_by_the_number_of_its_list() {
     let event = house.audit.next("tls.reject").await;
     assert_eq!(event["reason"], "revoked");
     assert!(event["detail"].contains("0x1a2b"), "{event:?}");
-    assert_eq!(event["serial"].replace(':', ""), bad.serial().iter().map(|b| format!("{b:02x}")).collect::<String>());
+    assert_eq!(
+        event["serial"].replace(':', ""),
+        bad.serial().iter().map(|b| format!("{b:02x}")).collect::<String>()
+    );
     house.lets_in(&good).await;
 }
 
@@ -144,7 +147,8 @@ fn fault_08_a_list_is_believed_when_its_authority_signed_it_and_its_time_is_now(
     for cut in 0..good.len() {
         assert!(matches!(read(&good[..cut]), Err(BadList::Malformed(_))), "cut to {cut}");
     }
-    let large = List { revoked: (0..60_000_u32).map(|nth| nth.to_be_bytes().to_vec()).collect(), ..List::numbered(1, &[]) };
+    let large =
+        List { revoked: (0..60_000_u32).map(|nth| nth.to_be_bytes().to_vec()).collect(), ..List::numbered(1, &[]) };
     assert!(matches!(read(&authority.publish(&large)), Err(BadList::Malformed(_))));
 }
 
