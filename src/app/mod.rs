@@ -1,6 +1,7 @@
 //! The life of a node: everything is read and bound first, then started in order, and stopped in reverse.
 
 mod directory;
+pub mod inspect;
 mod operator;
 
 use std::net::SocketAddr;
@@ -136,7 +137,7 @@ impl App {
             file(&settings.log_key)(format!("is not the key that the directory lists for log {}", node.log_origin))
         })?;
         std::fs::create_dir_all(&settings.data).map_err(|error| file(&settings.data)(error.to_string()))?;
-        let store = SqliteStore::open(&settings.data.join("liaison.db"), SqliteOptions::default())?;
+        let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
         let credentials = Arc::new(Credentials::load(&settings.certificate, &settings.key)?);
         let identities = Arc::new(ArcSwap::from_pointee(directory::identities(newest)));
         let acceptor = Arc::new(Acceptor::new(credentials.clone(), identities.clone(), clock.clone()));
@@ -170,7 +171,7 @@ impl App {
             clock: self.clock.clone(),
             entropy: Box::new(SystemEntropy::new()),
             transmitted: transmitted.clone(),
-            anchor: Some(self.settings.data.join("checkpoint")),
+            anchor: Some(self.settings.data.join(inspect::CHECKPOINT_FILE)),
         })
         .await?;
         let in_force = directory::in_force(
@@ -208,7 +209,7 @@ impl App {
         let watcher = back.clone();
         let clock = self.clock.clone();
         back.spawn("directory", async move { watch.watch(&clock, &watcher).await });
-        let console = operator::Console::new(exchange.clone(), files, lines.clone(), self.clock.clone());
+        let console = operator::Console::new(exchange.clone(), files, lines.clone(), address, self.clock.clone());
         back.spawn("operator", operator::serve(self.operator, Arc::new(console), back.clone()));
 
         let routes = grpc::partner_routes(exchange.clone(), &front).routes();

@@ -105,7 +105,7 @@ impl Local {
     }
 
     pub(super) async fn status(self, output: &mut Output) -> Result<Exit, Failure> {
-        let status = self.operator().await?.status().await?;
+        let status = self.operator().await?.status(0).await?;
         let due = Micros(status.directory_renew_by_us);
         output.line(format!(
             " node       {} {}   up {} s   {} connections",

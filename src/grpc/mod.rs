@@ -13,7 +13,7 @@ mod generated {
     include!("generated/liaison.v1.rs");
 }
 
-pub use operator::{Operator, Reloading, Status as NodeStatus};
+pub use operator::{Looking, Operator, Reloading, Status as NodeStatus};
 
 use std::sync::Arc;
 

@@ -24,6 +24,7 @@ pub struct KnownDirectory {
     partners: BTreeMap<PartnerNumber, (PartnerId, proto::RecordProof)>,
     keys: BTreeMap<(PartnerId, u8), Vec<proto::RecordProof>>,
     nodes: Vec<(Origin, proto::RecordProof)>,
+    read: Vec<RecordBody>,
 }
 
 /// Usages in some order.
@@ -42,8 +43,13 @@ impl Client {
         let answer = self.directory().get_head(request).await.map_err(|status| self.refused(&status))?;
         let head = SignedHead::parse(answer.into_inner().head).map_err(|bad| unproven(&bad))?;
         let head = head.verify(trust.authority(), Some(trust.network())).map_err(|bad| unproven(&bad))?;
-        let mut known =
-            KnownDirectory { partners: BTreeMap::new(), keys: BTreeMap::new(), nodes: Vec::new(), head };
+        let mut known = KnownDirectory {
+            partners: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            nodes: Vec::new(),
+            read: Vec::new(),
+            head,
+        };
         let mut request = proto::ListRecordsRequest {
             version: known.head.version().0,
             page_size: PAGE,
@@ -86,6 +92,7 @@ impl Client {
 impl KnownDirectory {
     fn take(&mut self, record: proto::RecordProof) -> Result<(), String> {
         let (body, _) = verify_record(&record, &self.head)?;
+        self.read.push(body.clone());
         match body {
             RecordBody::Partner(partner) => {
                 self.partners.insert(partner.number, (partner.id, record));
@@ -122,6 +129,11 @@ impl KnownDirectory {
     /// The logs of its nodes.
     pub fn logs(&self) -> impl Iterator<Item = &Origin> {
         self.nodes.iter().map(|(origin, _)| origin)
+    }
+
+    /// Every record that the caller may see, read.
+    pub fn records(&self) -> &[RecordBody] {
+        &self.read
     }
 
     /// What a receipt file needs beside the receipt. The notice goes with a receipt of acceptance.
