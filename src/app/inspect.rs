@@ -9,11 +9,14 @@ use liaison_protocol::statement::Statement;
 use crate::sequencer::tree_of;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Head, Store as _, WriterError};
+use crate::tls::Limits;
 
 /// The store's file in a data folder.
 pub const STORE_FILE: &str = "liaison.db";
 /// The file in a data folder that keeps the last signed checkpoint apart from the store.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
+/// The room that the store keeps so that it can be given up.
+pub const RESERVE_FILE: &str = "liaison.db.reserve";
 
 /// A store that could be opened.
 pub struct Inspected {
@@ -26,6 +29,11 @@ pub struct Inspected {
 /// Which process writes to the store of a data folder now. None: nobody.
 pub fn holder(data: &Path) -> std::io::Result<Option<String>> {
     SqliteStore::holder(&data.join(STORE_FILE))
+}
+
+/// Lines that a node takes at a time; each takes a file descriptor.
+pub fn connections_max() -> usize {
+    Limits::default().connections
 }
 
 impl Inspected {
