@@ -247,7 +247,7 @@ mod tests {
         for (code, (_, text)) in Code::ALL.iter().zip(&sections) {
             let heading = text.lines().next().unwrap_or_default();
             assert_eq!(heading, format!("{code} {}", code.title()), "the section's title is the check's");
-            for word in ["**Looks at**", "**Means**", "**Do**"] {
+            for word in ["**Checks**", "**Means**", "**Do**"] {
                 assert!(text.contains(word), "{code}: the section does not say {word}");
             }
         }

@@ -1,5 +1,7 @@
 //! K: the TLS certificate and the keys that sign.
 
+use std::path::Path;
+
 use liaison_protocol::directory::RecordBody;
 use liaison_protocol::id::{Hash, Micros, NetworkName, to_hex};
 use liaison_protocol::keyring::{PublicKey, TrustedKey, Usage};
@@ -9,7 +11,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::super::check::{Check, Code, Fix};
 use super::super::facts::files::Certificate;
-use super::super::facts::{Fact, Missing, and, node, partner};
+use super::super::facts::{Fact, and, node, partner};
 use super::{ending, folder_of, needs, on, quoted, when};
 use crate::peer::{BadPeer, Identities, Identity, Owner, Peer, Pins};
 
@@ -58,7 +60,11 @@ pub(super) fn partner(code: Code, facts: &partner::Partner, found: &partner::Fou
     }
     let listed = super::directory::registered(found);
     let own = Own {
-        network: and(&found.directory, |known| Ok(known.head().name().clone())),
+        network: match &found.directory {
+            Ok(known) => Ok(known.head().name().clone()),
+            // A node that does not let the partner in tells it nothing; the certificate still says which network it is for.
+            Err(missing) => network_of(&found.certificate).ok_or_else(|| missing.clone()),
+        },
         identities: and(&listed, |partner| {
             let known = found.directory.as_ref().map_err(Clone::clone)?;
             let keys = known.records().iter().filter_map(|record| match record {
@@ -70,23 +76,32 @@ pub(super) fn partner(code: Code, facts: &partner::Partner, found: &partner::Fou
         }),
         certificate: &found.certificate,
         identity: found.identity.clone(),
-        renew: Fix::Do(format!(
-            "have your authority issue a certificate for {}, and put it into {}",
-            found.identity,
-            quoted(&found.certificate.file)
-        )),
+        // In the folder that `init` made, a context lies two below the authority.
+        renew: issue(found.folder.parent().and_then(Path::parent).unwrap_or(&found.folder), &found.identity),
         now: facts.now,
     };
     judge(code, &own)
 }
 
-/// What issues a certificate anew in the folder that `init` made.
-fn issue(folder: &std::path::Path, identity: &Identity) -> Fix {
-    match (identity, folder.join("pki/ca.key").exists()) {
-        (Identity::Node(node), true) => {
-            Fix::Run(format!("liaison certificate node {node} --folder {}", quoted(folder)))
+/// The network that a certificate's one URI names.
+fn network_of(certificate: &Certificate) -> Option<NetworkName> {
+    let chain = certificate.chain.as_ref().ok()?;
+    let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+    let uri = uris(&leaf).into_iter().next()?;
+    uri.strip_prefix("spiffe://")?.split('/').next()?.parse().ok()
+}
+
+/// What issues a certificate anew, where the authority's key is at hand.
+fn issue(folder: &Path, identity: &Identity) -> Fix {
+    let at = quoted(folder);
+    match identity {
+        _ if !folder.join("pki/ca.key").exists() => Fix::Do(format!(
+            "have your authority issue a certificate for {identity}, and put it in the old one's place"
+        )),
+        Identity::Node(node) => Fix::Run(format!("liaison certificate node {node} --folder {at}")),
+        Identity::Partner { partner, system } => {
+            Fix::Run(format!("liaison certificate partner {partner} --system {system} --folder {at}"))
         }
-        _ => Fix::Do(format!("have your authority issue a certificate for {identity}, and put it in its place")),
     }
 }
 
@@ -196,7 +211,7 @@ fn issuer(
     }
 }
 
-fn log_key(folder: &std::path::Path, found: &node::Found) -> Check {
+fn log_key(folder: &Path, found: &node::Found) -> Check {
     let look = || {
         Fix::Do(format!(
             "put back {} as it was when the directory listed its key; a new one needs a new log",
@@ -225,7 +240,7 @@ fn short(key: &PublicKey) -> String {
 }
 
 /// Whether whoever calls a listed address can match it with the certificate.
-fn addresses(found: &node::Found, folder: &std::path::Path) -> Check {
+fn addresses(found: &node::Found, folder: &Path) -> Check {
     let Ok(chain) = &found.certificate.chain else { return needs(K07, K01) };
     when(K07, &super::directory::listed(found), D04, |node| {
         let uncovered: Vec<_> =
@@ -271,11 +286,10 @@ fn signing_key(
         key,
         || Fix::Do("put the key file back, or have a new key listed".into()),
         |key| {
-            let directory = match &found.directory {
-                Err(Missing::Failed(_)) => return needs(code, D02),
-                other => other,
-            };
-            when(code, directory, D02, |known| {
+            if let Err(missing) = super::directory::registered(found) {
+                return super::without(code, &missing);
+            }
+            when(code, &found.directory, D02, |known| {
                 let mine = known.records().iter().find_map(|record| match record {
                     RecordBody::Key(of, listed) if of == partner && listed.public == *key => Some(listed),
                     _ => None,

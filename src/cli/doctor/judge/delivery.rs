@@ -1,5 +1,7 @@
 //! M, T and H: what waits, the clock, and the machine.
 
+use std::path::Path;
+
 use liaison_protocol::id::Micros;
 use liaison_protocol::proto::{GetStatusResponse, MailboxStatus};
 
@@ -42,7 +44,7 @@ pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check
         }
         H01 => descriptors(found),
         H02 => disk(&found.machine.free, &quoted(&found.data.folder)),
-        _ => when(H03, &found.status, C08, |status| version(status, facts)),
+        _ => when(H03, &found.status, C08, |status| version(status, &facts.config)),
     }
 }
 
@@ -186,15 +188,11 @@ fn size(bytes: u64) -> String {
     }
 }
 
-pub(super) fn version(status: &GetStatusResponse, facts: &node::Node) -> Check {
+pub(super) fn version(status: &GetStatusResponse, config: &Path) -> Check {
     let here = env!("CARGO_PKG_VERSION");
     if status.version == here {
         return Check::ok(H03, format!("both {here}"));
     }
     let found = format!("the node runs {}, this program is {here}", status.version);
-    Check::warning(
-        H03,
-        found,
-        Fix::Do(format!("restart the node: liaison serve --config {}", quoted(&facts.config))),
-    )
+    Check::warning(H03, found, Fix::Do(format!("restart the node: liaison serve --config {}", quoted(config))))
 }
