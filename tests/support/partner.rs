@@ -173,19 +173,19 @@ impl Partner {
 
     /// Signs one verdict for all.
     pub(crate) fn verdict(&self, delivered: &[Delivered], verdict: Verdict) -> Signed {
-        Signed::for_all(&self.recipient(), delivered, verdict, &self.acknowledgement_key).unwrap()
+        Signed::for_all(&self.recipient(), delivered, verdict, now(), &self.acknowledgement_key).unwrap()
     }
 
     /// Signs a verdict on one, with its reason.
     pub(crate) fn verdict_over(&self, delivered: &Delivered, verdict: Verdict, reason: &str) -> Signed {
         let one = [(delivered.leaf(), delivered.id, verdict, reason.to_string())];
-        Signed::over(&self.recipient(), one, &self.acknowledgement_key).unwrap()
+        Signed::over(&self.recipient(), one, now(), &self.acknowledgement_key).unwrap()
     }
 
     /// Accepts whatever is named.
     pub(crate) fn over<const N: usize>(&self, named: [(LeafIndex, NoticeId); N]) -> Signed {
         let named = named.map(|(leaf, notice)| (leaf, notice, Verdict::Accepted, String::new()));
-        Signed::over(&self.recipient(), named, &self.acknowledgement_key).unwrap()
+        Signed::over(&self.recipient(), named, now(), &self.acknowledgement_key).unwrap()
     }
 
     /// Acknowledges, and keeps the receipts.
