@@ -93,6 +93,7 @@ pub fn directory(data: &[u8]) {
         issued_at: NOW,
         renew_by: NOW.plus(Micros::DAY),
         authority: keys.clone(),
+        next_number: PartnerNumber(u32::MAX),
     };
     let envelope =
         sign(DIRECTORY_HEAD_TYPE, directory::seal(&head, &records), &*KEY).expect("a key in memory signs");

@@ -1,7 +1,7 @@
 //! What only the authority can hold, because no single head shows it: partner numbers over all versions, and that its own keys have no
 //! second role.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use liaison_protocol::directory::{AuthorityKeys, Directory};
@@ -24,7 +24,7 @@ pub enum BrokenRule {
         free: u32,
     },
     /// And one partner keeps its number.
-    #[error("partner {id}: has number {} in earlier versions and keeps it: write number = {}", known.0, known.0)]
+    #[error("partner {id}: has number {} and keeps it: write number = {}", known.0, known.0)]
     OtherNumber {
         /// The partner.
         id: PartnerId,
@@ -54,29 +54,26 @@ pub fn check(
     })
 }
 
-/// The first number that no version has given.
-pub fn free_number<'d>(versions: impl IntoIterator<Item = &'d Directory>) -> u32 {
-    let given = versions.into_iter().flat_map(Directory::partners).map(|partner| partner.number.0);
-    given.max().unwrap_or(0) + 1
+/// The first number that was never given.
+pub fn free_number(newest: &Directory) -> u32 {
+    newest.head().next_number().0
 }
 
+/// What `Directory::follows` holds between two heads, told with whose a number was and which one is free.
 fn numbers_are_given_once(directory: &Directory, history: &[Arc<Directory>]) -> Result<(), BrokenRule> {
-    let (mut holders, mut numbers) = (BTreeMap::new(), BTreeMap::new());
-    for partner in history.iter().flat_map(|earlier| earlier.partners()) {
-        holders.insert(partner.number, &partner.id);
-        numbers.insert(&partner.id, partner.number);
-    }
+    let Some(before) = history.last() else { return Ok(()) };
     for partner in directory.partners() {
-        if let Some(known) = numbers.get(&partner.id).filter(|known| **known != partner.number) {
-            return Err(BrokenRule::OtherNumber { id: partner.id.clone(), known: *known });
-        }
-        if let Some(holder) = holders.get(&partner.number).filter(|holder| **holder != &partner.id) {
-            return Err(BrokenRule::NumberOfAnother {
-                id: partner.id.clone(),
-                number: partner.number,
-                holder: (*holder).clone(),
-                free: free_number(history.iter().map(|earlier| &**earlier).chain([directory])),
-            });
+        let (id, number) = (partner.id.clone(), partner.number);
+        match before.partner(&id).map(|known| known.number) {
+            Some(known) if known == number => {}
+            Some(known) => return Err(BrokenRule::OtherNumber { id, known }),
+            None if number < before.head().next_number() => {
+                let holder = history.iter().rev().find_map(|earlier| earlier.numbered(number));
+                let holder = holder.map_or_else(|| id.clone(), |holder| holder.id.clone());
+                let free = free_number(before).max(directory.head().next_number().0);
+                return Err(BrokenRule::NumberOfAnother { id, number, holder, free });
+            }
+            None => {}
         }
     }
     Ok(())
@@ -139,6 +136,7 @@ mod tests {
             threshold: authority.len(),
             authority: authority.iter().map(|signer| *signer.public().as_ed25519().unwrap()).collect(),
             records: plan.records(),
+            highest_number: plan.highest_number(),
         }
     }
 
@@ -157,7 +155,7 @@ mod tests {
 
     fn numbered(rows: &[(&'static str, u32)]) -> Plan {
         let ids: Vec<_> = rows.iter().map(|(id, _)| *id).collect();
-        let numbers: BTreeMap<_, _> = rows.iter().copied().collect();
+        let numbers: std::collections::BTreeMap<_, _> = rows.iter().copied().collect();
         Plan::of(&ids).changed(move |body| {
             if let Body::Partner(partner) = body {
                 partner.number = numbers[partner.id.as_str()];
@@ -175,16 +173,23 @@ mod tests {
     #[test]
     fn a_number_is_given_once_in_all_versions() {
         let (fr, ke) = (("FR", 1), ("KE", 2));
-        // Who leaves keeps its number, and whoever comes back gets it again.
-        let kept = versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ke, ("BR", 3)])]).unwrap();
-        assert_eq!(kept.len(), 3);
-        let reused = broken(versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ("BR", 2)])]));
-        let (id, holder) = ("BR".parse().unwrap(), "KE".parse().unwrap());
-        assert_eq!(reused, BrokenRule::NumberOfAnother { id, number: PartnerNumber(2), holder, free: 3 });
-        let swapped = broken(versions(&[numbered(&[fr, ke]), numbered(&[("FR", 2), ("KE", 1)])]));
-        assert_eq!(swapped, BrokenRule::OtherNumber { id: "FR".parse().unwrap(), known: PartnerNumber(1) });
-        let renumbered = broken(versions(&[numbered(&[fr, ke]), numbered(&[ke]), numbered(&[ke, ("FR", 7)])]));
-        assert_eq!(renumbered, BrokenRule::OtherNumber { id: "FR".parse().unwrap(), known: PartnerNumber(1) });
+        let versions_of =
+            |rows: &[&[(&'static str, u32)]]| versions(&rows.iter().map(|rows| numbered(rows)).collect::<Vec<_>>());
+        assert_eq!(
+            versions_of(&[&[fr, ke], &[fr], &[fr, ("BR", 3)], &[fr, ("BR", 3), ("KE", 4)]]).unwrap().len(),
+            4
+        );
+        let again = |id: &str, holder: &str, free| {
+            let (id, holder) = (id.parse().unwrap(), holder.parse().unwrap());
+            BrokenRule::NumberOfAnother { id, number: PartnerNumber(2), holder, free }
+        };
+        assert_eq!(broken(versions_of(&[&[fr, ke], &[fr], &[fr, ("BR", 2)]])), again("BR", "KE", 3));
+        // A partner that was removed comes back as a new one: nobody could tell from the head before whose the number was.
+        assert_eq!(broken(versions_of(&[&[fr, ke], &[fr], &[fr, ke, ("BR", 7)]])), again("KE", "KE", 8));
+        let other = |id: &str| BrokenRule::OtherNumber { id: id.parse().unwrap(), known: PartnerNumber(1) };
+        assert_eq!(broken(versions_of(&[&[fr, ke], &[("FR", 2), ("KE", 1)]])), other("FR"));
+        let renumbered = broken(versions_of(&[&[fr, ke], &[ke, ("FR", 7)]]));
+        assert_eq!(renumbered, other("FR"));
         assert!(renumbered.to_string().contains("write number = 1"), "{renumbered}");
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use liaison_protocol::directory::{self, AuthorityKeys, BadDirectory, Directory, NewHead};
 use liaison_protocol::envelope::{DIRECTORY_HEAD_TYPE, sign_by_all};
-use liaison_protocol::id::{HeadVersion, Micros};
+use liaison_protocol::id::{HeadVersion, Micros, PartnerNumber};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::signer::{Ed25519Signer, SignError, Signer};
 use liaison_protocol::tlog::entry::Salt;
@@ -57,6 +57,7 @@ pub fn sign(
     let bytes = directory::join(sign_by_all(DIRECTORY_HEAD_TYPE, payload, signers)?, &records);
     let trusted = before.map_or(&head.authority, |before| before.head().authority());
     let directory = Directory::open(bytes.clone(), trusted, head.network)?;
+    directory.follows(before)?;
     Ok(Sealed { bytes, directory })
 }
 
@@ -73,12 +74,15 @@ pub fn rehearse(
     entropy.fill(&mut seed);
     let nobody = Ed25519Signer::from_seed(&seed);
     let keys = AuthorityKeys::new(1, vec![nobody.public().clone()]).map_err(CannotSign::Authority)?;
-    let head = new_head(file, history.last().map(|before| &**before), keys, now);
+    let before = history.last().map(|before| &**before);
+    let head = new_head(file, before, keys, now);
     let records = salted(file, entropy);
     let payload = directory::seal(&head, &records);
     let bytes = directory::join(sign_by_all(DIRECTORY_HEAD_TYPE, payload, &[&nobody])?, &records);
     let directory = Directory::open(bytes, &head.authority, head.network)?;
+    // The rules first: they say the same as `follows`, and what to write instead.
     rules::check(&directory, &authority, history)?;
+    directory.follows(before)?;
     Ok(directory)
 }
 
@@ -98,6 +102,7 @@ fn new_head(file: &DirectoryFile, before: Option<&Directory>, authority: Authori
         issued_at: now,
         renew_by: now.plus(i64::from(file.renew_after_days) * Micros::DAY),
         authority,
+        next_number: next_number(file, before),
     }
 }
 
@@ -108,4 +113,10 @@ fn salted(file: &DirectoryFile, entropy: &mut dyn Entropy) -> Vec<(Bytes, Salt)>
         (record.clone(), Salt(salt))
     };
     file.records.iter().map(salted).collect()
+}
+
+/// Above every number that was ever given, also to partners who are listed no more.
+fn next_number(file: &DirectoryFile, before: Option<&Directory>) -> PartnerNumber {
+    let listed = PartnerNumber(file.highest_number.0.saturating_add(1));
+    before.map_or(listed, |before| before.head().next_number().max(listed))
 }

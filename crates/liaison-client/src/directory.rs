@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use liaison_protocol::directory::{RecordBody, SignedHead, VerifiedHead, verify_record};
-use liaison_protocol::id::{HeadVersion, NodeId, Origin, PartnerId, PartnerNumber};
+use liaison_protocol::id::{AgreementDigest, HeadVersion, NodeId, Origin, PartnerId, PartnerNumber};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto;
 use liaison_protocol::receipt::{Receipt, Support};
@@ -16,6 +16,8 @@ use crate::{Client, ClientError};
 
 /// Records asked for at a time.
 const PAGE: i32 = 500;
+/// Agreements shown in one receipt file: in base64, with everything else, they stay below the file's bound.
+const AGREEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// One version of the directory, verified record by record.
 #[derive(Clone, Debug)]
@@ -23,6 +25,7 @@ pub struct KnownDirectory {
     head: VerifiedHead,
     partners: BTreeMap<PartnerNumber, (PartnerId, proto::RecordProof)>,
     keys: BTreeMap<(PartnerId, u8), Vec<proto::RecordProof>>,
+    agreements: BTreeMap<AgreementDigest, proto::RecordProof>,
     nodes: Vec<(Origin, proto::RecordProof)>,
     /// The home of each partner, and the log of each node.
     homes: BTreeMap<PartnerId, NodeId>,
@@ -48,6 +51,7 @@ impl Client {
         let mut known = KnownDirectory {
             partners: BTreeMap::new(),
             keys: BTreeMap::new(),
+            agreements: BTreeMap::new(),
             nodes: Vec::new(),
             homes: BTreeMap::new(),
             logs: BTreeMap::new(),
@@ -94,7 +98,7 @@ impl Client {
 
 impl KnownDirectory {
     fn take(&mut self, record: proto::RecordProof) -> Result<(), String> {
-        let (body, _) = verify_record(&record, &self.head)?;
+        let (body, digest) = verify_record(&record, &self.head)?;
         match body {
             RecordBody::Partner(partner) => {
                 self.homes.insert(partner.id.clone(), partner.home);
@@ -107,7 +111,10 @@ impl KnownDirectory {
                 self.logs.insert(node.id, node.log_origin.clone());
                 self.nodes.push((node.log_origin, record));
             }
-            RecordBody::Group(_) | RecordBody::Agreement(_) => {}
+            RecordBody::Agreement(_) => {
+                self.agreements.insert(AgreementDigest(digest), record);
+            }
+            RecordBody::Group(_) | RecordBody::PassedOver(_) => {}
         }
         Ok(())
     }
@@ -183,6 +190,14 @@ impl KnownDirectory {
             && let Some(id) = self.partner(number)
         {
             records.extend(self.keys.get(&(id.clone(), usage_key(usage))).into_iter().flatten().cloned());
+        }
+        if let Event::Accepted(accepted) = &statement.event {
+            let used = accepted.agreements.iter().filter_map(|digest| self.agreements.get(digest)).cloned();
+            let mut bytes = 0;
+            records.extend(used.take_while(|proof| {
+                bytes += proof.record.len();
+                bytes <= AGREEMENT_BYTES_MAX
+            }));
         }
         Ok(Support { notice, directory_head: self.head.envelope().clone(), records })
     }

@@ -126,7 +126,7 @@ impl Changing {
         let written = tables
             .filter_map(|table| table.get("number").and_then(Item::as_integer))
             .filter_map(|number| u32::try_from(number).ok());
-        let free = rules::free_number(self.directories.iter().map(|directory| &**directory));
+        let free = rules::free_number(self.newest());
         written.max().unwrap_or(0).saturating_add(1).max(free)
     }
 
