@@ -1,7 +1,7 @@
 //! What only the authority can hold, because no single head shows it: partner numbers over all versions, and that its own keys have no
 //! second role.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use liaison_protocol::directory::{AuthorityKeys, Directory};
@@ -11,9 +11,10 @@ use liaison_protocol::keyring::PublicKey;
 /// A rule that is broken, and by whom.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrokenRule {
-    /// A partner number means one partner for ever: statements and mailboxes name partners by it.
-    #[error("partner {id}: number {} was given to {holder}; numbers are given once: write number = {free}", number.0)]
-    NumberOfAnother {
+    /// A partner number means one partner for ever, since statements and mailboxes name partners by it; and who left and comes back is
+    /// new to those who only know the version before.
+    #[error("partner {id}: number {} was given to {holder} before; numbers are given once: write number = {free}", number.0)]
+    GivenBefore {
         /// Who has it now.
         id: PartnerId,
         /// The number.
@@ -54,24 +55,27 @@ pub fn check(
     })
 }
 
-/// The first number that was never given.
-pub fn free_number(newest: &Directory) -> u32 {
-    newest.head().next_number().0
-}
-
-/// What `Directory::follows` holds between two heads, told with whose a number was and which one is free.
 fn numbers_are_given_once(directory: &Directory, history: &[Arc<Directory>]) -> Result<(), BrokenRule> {
     let Some(before) = history.last() else { return Ok(()) };
+    let holders: BTreeMap<_, _> = history
+        .iter()
+        .flat_map(|earlier| earlier.partners())
+        .map(|partner| (partner.number, &partner.id))
+        .collect();
     for partner in directory.partners() {
-        let (id, number) = (partner.id.clone(), partner.number);
-        match before.partner(&id).map(|known| known.number) {
-            Some(known) if known == number => {}
-            Some(known) => return Err(BrokenRule::OtherNumber { id, known }),
-            None if number < before.head().next_number() => {
-                let holder = history.iter().rev().find_map(|earlier| earlier.numbered(number));
-                let holder = holder.map_or_else(|| id.clone(), |holder| holder.id.clone());
-                let free = free_number(before).max(directory.head().next_number().0);
-                return Err(BrokenRule::NumberOfAnother { id, number, holder, free });
+        match before.partner(&partner.id) {
+            Some(known) if known.number == partner.number => {}
+            Some(known) => {
+                return Err(BrokenRule::OtherNumber { id: partner.id.clone(), known: known.number });
+            }
+            None if partner.number < before.head().next_number() => {
+                let holder = holders.get(&partner.number).map_or(&partner.id, |holder| *holder);
+                return Err(BrokenRule::GivenBefore {
+                    id: partner.id.clone(),
+                    number: partner.number,
+                    holder: holder.clone(),
+                    free: directory.head().next_number().0,
+                });
             }
             None => {}
         }
@@ -136,7 +140,6 @@ mod tests {
             threshold: authority.len(),
             authority: authority.iter().map(|signer| *signer.public().as_ed25519().unwrap()).collect(),
             records: plan.records(),
-            highest_number: plan.highest_number(),
         }
     }
 
@@ -155,7 +158,7 @@ mod tests {
 
     fn numbered(rows: &[(&'static str, u32)]) -> Plan {
         let ids: Vec<_> = rows.iter().map(|(id, _)| *id).collect();
-        let numbers: std::collections::BTreeMap<_, _> = rows.iter().copied().collect();
+        let numbers: BTreeMap<_, _> = rows.iter().copied().collect();
         Plan::of(&ids).changed(move |body| {
             if let Body::Partner(partner) = body {
                 partner.number = numbers[partner.id.as_str()];
@@ -173,28 +176,25 @@ mod tests {
     #[test]
     fn a_number_is_given_once_in_all_versions() {
         let (fr, ke) = (("FR", 1), ("KE", 2));
-        let versions_of =
-            |rows: &[&[(&'static str, u32)]]| versions(&rows.iter().map(|rows| numbered(rows)).collect::<Vec<_>>());
-        assert_eq!(
-            versions_of(&[&[fr, ke], &[fr], &[fr, ("BR", 3)], &[fr, ("BR", 3), ("KE", 4)]]).unwrap().len(),
-            4
-        );
-        let again = |id: &str, holder: &str, free| {
-            let (id, holder) = (id.parse().unwrap(), holder.parse().unwrap());
-            BrokenRule::NumberOfAnother { id, number: PartnerNumber(2), holder, free }
-        };
-        assert_eq!(broken(versions_of(&[&[fr, ke], &[fr], &[fr, ("BR", 2)]])), again("BR", "KE", 3));
-        // A partner that was removed comes back as a new one: nobody could tell from the head before whose the number was.
-        assert_eq!(broken(versions_of(&[&[fr, ke], &[fr], &[fr, ke, ("BR", 7)]])), again("KE", "KE", 8));
-        let other = |id: &str| BrokenRule::OtherNumber { id: id.parse().unwrap(), known: PartnerNumber(1) };
-        assert_eq!(broken(versions_of(&[&[fr, ke], &[("FR", 2), ("KE", 1)]])), other("FR"));
-        let renumbered = broken(versions_of(&[&[fr, ke], &[ke, ("FR", 7)]]));
-        assert_eq!(renumbered, other("FR"));
+        let grown =
+            versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ("KE", 3), ("BR", 4)])]).unwrap();
+        assert_eq!(grown.len(), 3);
+        let returned = broken(versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ke])]));
+        let id: PartnerId = "KE".parse().unwrap();
+        let number = PartnerNumber(2);
+        assert_eq!(returned, BrokenRule::GivenBefore { holder: id.clone(), id, number, free: 3 });
+        let reused = broken(versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ("BR", 2)])]));
+        let (id, holder) = ("BR".parse().unwrap(), "KE".parse().unwrap());
+        assert_eq!(reused, BrokenRule::GivenBefore { id, number: PartnerNumber(2), holder, free: 3 });
+        let swapped = broken(versions(&[numbered(&[fr, ke]), numbered(&[("FR", 2), ("KE", 1)])]));
+        assert_eq!(swapped, BrokenRule::OtherNumber { id: "FR".parse().unwrap(), known: PartnerNumber(1) });
+        let renumbered = broken(versions(&[numbered(&[fr, ke]), numbered(&[ke, ("FR", 7)])]));
+        assert_eq!(renumbered, BrokenRule::OtherNumber { id: "FR".parse().unwrap(), known: PartnerNumber(1) });
         assert!(renumbered.to_string().contains("write number = 1"), "{renumbered}");
     }
 
     #[test]
-    fn an_authority_key_has_no_second_role() {
+    fn fault_36_an_authority_key_has_no_second_role() {
         let authority = signer(1);
         let public = authority.public().to_proto();
         let spki = subject_public_key_info(authority.public()).unwrap();

@@ -160,12 +160,6 @@ impl Plan {
         self.bodies.iter().map(record).collect()
     }
 
-    /// The highest number that a partner has.
-    pub(crate) fn highest_number(&self) -> PartnerNumber {
-        let number = |body: &Body| if let Body::Partner(partner) = body { partner.number } else { 0 };
-        PartnerNumber(self.bodies.iter().map(number).max().unwrap_or(0))
-    }
-
     /// Sealed, signed and opened as version 1.
     pub(crate) fn open(self) -> World {
         let opened = seal(&self.bodies, None);

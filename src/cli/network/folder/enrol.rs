@@ -9,7 +9,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{BACKDATED_US, Changing, LEAF_DAYS, day, failed, new_key, output, read, validity, write_pair};
 use crate::authority::pki::Authority;
-use crate::authority::{directory_file, files, rules};
+use crate::authority::{directory_file, files};
 use crate::cli::context::{self, ContextFile};
 use crate::cli::{Exit, Failure};
 
@@ -126,8 +126,7 @@ impl Changing {
         let written = tables
             .filter_map(|table| table.get("number").and_then(Item::as_integer))
             .filter_map(|number| u32::try_from(number).ok());
-        let free = rules::free_number(self.newest());
-        written.max().unwrap_or(0).saturating_add(1).max(free)
+        written.max().unwrap_or(0).saturating_add(1).max(self.newest().head().next_number().0)
     }
 
     fn write(&self, document: &DocumentMut) -> Result<(), Failure> {
