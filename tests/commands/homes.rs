@@ -30,12 +30,12 @@ fn done(output: &Output) {
 async fn an_acknowledgement_names_the_log_of_the_partners_home_and_not_the_first_one_listed() {
     let network = Network::of(&["FR", "KE"]);
     let log_key = to_hex(Ed25519Signer::from_seed(&[9; 32]).public().as_bytes());
-    network.amend(|text| {
-        format!(
-            "{text}\n[[node]]\nid = \"a-site\"\nlog_origin = \"a-site.network.liaison.example/log\"\n\
-             log_key = \"{log_key}\"\ntls_authorities = [\"pki/ca.pem\"]\naddresses = []\n"
-        )
-    });
+    // Before the partners' home in the file, and so in the directory.
+    let first = format!(
+        "[[node]]\nid = \"a-site\"\nlog_origin = \"a-site.network.liaison.example/log\"\nlog_key = \"{log_key}\"\n\
+         tls_authorities = [\"pki/ca.pem\"]\naddresses = []\n\n[[node]]"
+    );
+    network.amend(|text| text.replacen("[[node]]", &first, 1));
     let node = network.start().await;
     std::fs::write(network.path("notice.json"), r#"{"text": {"subject": "Lost seal", "body": "Seal 4711."}}"#)
         .unwrap();
