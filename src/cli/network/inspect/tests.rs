@@ -28,6 +28,7 @@ fn enrolment(partner: &str, group: &str) -> Enrolment {
         category: "national-central-bureau".into(),
         system: "ops-1".parse().unwrap(),
         groups: vec![id(group)],
+        home: None,
     }
 }
 
