@@ -3,6 +3,7 @@
 mod directory;
 mod files;
 mod guard;
+pub mod inspect;
 mod operator;
 mod revocations;
 mod watched;
@@ -141,7 +142,7 @@ impl App {
             file(&settings.log_key)(format!("is not the key that the directory lists for log {}", node.log_origin))
         })?;
         std::fs::create_dir_all(&settings.data).map_err(|error| file(&settings.data)(error.to_string()))?;
-        let store = SqliteStore::open(&settings.data.join("liaison.db"), SqliteOptions::default())?;
+        let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
         let credentials = Arc::new(Credentials::load(&settings.certificate, &settings.key)?);
         let now = clock.now();
         let exclusions = files::Exclusions::read(&settings, newest.head().name(), now)?;
@@ -179,7 +180,7 @@ impl App {
             clock: self.clock.clone(),
             entropy: Box::new(SystemEntropy::new()),
             transmitted: transmitted.clone(),
-            anchor: Some(self.settings.data.join("checkpoint")),
+            anchor: Some(self.settings.data.join(inspect::CHECKPOINT_FILE)),
         })
         .await?;
         let in_force = directory::in_force(
@@ -218,7 +219,7 @@ impl App {
         let watch = files.clone();
         let watcher = back.clone();
         back.spawn("files", async move { watch.watch(&watcher).await });
-        let console = operator::Console::new(exchange.clone(), files, lines.clone(), self.clock.clone());
+        let console = operator::Console::new(exchange.clone(), files, lines.clone(), address, self.clock.clone());
         back.spawn("operator", operator::serve(self.operator, Arc::new(console), back.clone()));
 
         let routes = grpc::partner_routes(exchange.clone(), &front).routes();

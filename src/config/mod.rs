@@ -16,6 +16,8 @@ pub struct BadConfig {
     pub path: PathBuf,
     /// Each names its key.
     pub problems: Vec<String>,
+    /// What it says, where nothing is wrong with it but that files are not there.
+    pub settings: Option<Box<Settings>>,
 }
 
 /// A checked configuration. Relative paths have been joined to the file's folder.
@@ -111,7 +113,7 @@ struct RawDirectory {
 impl Settings {
     /// Reads and checks a file. Unknown keys are refused; files it names must be there.
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
-        let bad = |problems: Vec<String>| BadConfig { path: path.into(), problems };
+        let bad = |problems: Vec<String>| BadConfig { path: path.into(), problems, settings: None };
         let source = config::File::from(path).format(config::FileFormat::Toml);
         let raw: Raw = config::Config::builder()
             .add_source(source)
@@ -153,12 +155,16 @@ impl Settings {
         ];
         let more = settings.denied.iter().map(|file| ("tls.denied", file));
         let authorities = settings.revocation.iter().map(|one| ("tls.revocation.authority", &one.authority));
+        let sound = problems.is_empty();
         for (key, file) in files.into_iter().chain(more).chain(authorities) {
             if !file.exists() {
                 problems.push(format!("{key}: {} is not there", file.display()));
             }
         }
-        if problems.is_empty() { Ok(settings) } else { Err(bad(problems)) }
+        match problems.is_empty() {
+            true => Ok(settings),
+            false => Err(BadConfig { settings: sound.then(|| Box::new(settings)), ..bad(problems) }),
+        }
     }
 }
 

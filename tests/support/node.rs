@@ -18,7 +18,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(super) async fn start(config: &Path) -> Self {
+    pub(crate) async fn start(config: &Path) -> Self {
         let mut process = Self::spawn(config);
         let stdout = process.stdout.take().unwrap();
         let mut lines = BufReader::new(stdout).lines();
