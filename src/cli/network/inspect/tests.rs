@@ -40,6 +40,7 @@ impl Stage {
         let (network, node) = ("a.example".parse().unwrap(), "hub-1".parse().unwrap());
         let network = NetworkFolder::create(&path, &network, &node, "127.0.0.1:7443", &[]).unwrap();
         network.add_group(&id("EAST")).unwrap();
+        network.add_group(&id("NOBODY")).unwrap();
         network.enrol(&[enrolment("FR", "MEMBERS"), enrolment("KE", "MEMBERS"), enrolment("BR", "EAST")]).unwrap();
         let mut stage = Self { network, folder, text: String::new() };
         let mut document: DocumentMut = std::fs::read_to_string(stage.file()).unwrap().parse().unwrap();
@@ -81,6 +82,12 @@ impl Stage {
                 }
                 Step::Agree(further) => text += further,
                 Step::Form(group) => text += &group.replace("[]", "[\"KE\"]"),
+                Step::Fill(group) => {
+                    let mut document: DocumentMut = text.parse().unwrap();
+                    find(&mut document, "group", group.as_str())["members"] =
+                        value(toml_edit::Array::from_iter(["FR", "KE"]));
+                    text = document.to_string();
+                }
                 Step::Enrol(partner) => {
                     self.network.enrol(&[enrolment(partner.as_str(), "EAST")]).unwrap();
                     continue;
@@ -151,6 +158,7 @@ fn every_remedy_is_enough() {
         (with(&["KE"], &["EAST"], &|_| {}), Reason::NotCovered, 1),
         (with(&[], &["EAST", "WEST"], &|_| {}), Reason::NotCovered, 1),
         (with(&["US"], &[], &|_| {}), Reason::NotCovered, 1),
+        (with(&[], &["NOBODY"], &|_| {}), Reason::NotCovered, 1),
         (with(&["KE"], &[], &|asked| asked.at = asked.at.plus(4 * year)), Reason::KeyNotInForce, 1),
     ];
     for (nth, (asked, reason, ways)) in rows.iter().enumerate() {
