@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_36_an_authority_key_has_no_second_role() {
+    fn an_authority_key_has_no_second_role() {
         let authority = signer(1);
         let public = authority.public().to_proto();
         let spki = subject_public_key_info(authority.public()).unwrap();
