@@ -1,8 +1,10 @@
 //! The UN list comes in whole: every entry, every field, whatever its spelling; and what is broken is named.
 
+mod chain;
 mod contents;
 mod damage;
 mod fixture;
+mod motion;
 mod plan;
 mod properties;
 mod published;

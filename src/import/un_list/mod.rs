@@ -172,6 +172,13 @@ impl UnList {
     }
 }
 
+/// Whether the path of an unknown field ends in an element that the reader knows: a second text where one is meant, or a value of
+/// another kind. Everything else is an element that nobody knows yet.
+pub(super) fn knows(path: &str) -> bool {
+    let element = path.rsplit('/').next().unwrap_or_default();
+    record::ELEMENTS.contains(&element)
+}
+
 /// Reads a file of the list.
 pub fn read(bytes: &[u8]) -> Result<UnList, UnListError> {
     if bytes.len() > LIST_BYTES_MAX {
