@@ -30,7 +30,9 @@ pub enum StepRefused {
     #[error("nothing has been sent yet, so there is nothing to change")]
     NothingSent,
     /// One committee's list against the whole, or the other way round.
-    #[error("one file has {some} entries of one regime ({regime}), the other {all} of {regimes}: a part is not the whole list")]
+    #[error(
+        "one file has {some} entries of one regime ({regime}), the other {all} entries of {regimes} regimes: a part is not the whole list"
+    )]
     PartOfAList {
         /// The only regime in one of them.
         regime: String,
@@ -77,10 +79,8 @@ pub enum StepRefused {
 
 /// Looks at the files before anything is decided.
 pub(super) fn before(ledger: &Ledger, since: Option<&Edition>, to: &Edition) -> Result<(), StepRefused> {
-    let older_than = |since: &str| StepRefused::Older {
-        to: to.generated.clone().unwrap_or_default(),
-        since: since.to_owned(),
-    };
+    let older_than =
+        |since: &str| StepRefused::Older { to: to.generated.clone().unwrap_or_default(), since: since.to_owned() };
     let earlier = since.and_then(|since| since.generated.as_deref()).into_iter().chain(ledger.edition());
     if let Some(later) = earlier.into_iter().find(|earlier| to.is_before(earlier)) {
         return Err(older_than(later));
@@ -117,9 +117,7 @@ pub(super) fn after(
     let in_force = ledger.in_force().count();
     let many = |action: &Action| step.count(*action) > FEW_MAX.max(in_force / MANY_SHARE);
     match [Action::Amended, Action::Delisted].into_iter().find(many) {
-        Some(action) if !rules.many => {
-            Err(StepRefused::TooMany { action, count: step.count(action), in_force })
-        }
+        Some(action) if !rules.many => Err(StepRefused::TooMany { action, count: step.count(action), in_force }),
         _ => Ok(()),
     }
 }
@@ -146,9 +144,9 @@ fn is_what_was_sent(ledger: &Ledger, since: &Edition) -> Result<(), StepRefused>
         .iter()
         .map(|subject| (subject.key.as_str(), Facts::of(&subject.content).digests()))
         .collect();
-    let mut differ = ledger.in_force().filter(|(key, sent)| {
-        said.get(key).is_none_or(|digests| digests.substance != sent.digests.substance)
-    });
+    let mut differ = ledger
+        .in_force()
+        .filter(|(key, sent)| said.get(key).is_none_or(|digests| digests.substance != sent.digests.substance));
     match differ.next() {
         None => Ok(()),
         Some((first, _)) => Err(StepRefused::NotTheLastSent {

@@ -29,6 +29,7 @@ pub struct Owner {
 /// What was sent, by subject.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Ledger {
+    audience: Vec<String>,
     edition: Option<String>,
     subjects: BTreeMap<String, Sent>,
 }
@@ -96,6 +97,7 @@ struct Head {
     list: String,
     network: String,
     partner: String,
+    audience: Vec<String>,
     edition: Option<String>,
     subjects: usize,
 }
@@ -121,7 +123,8 @@ impl Ledger {
         }
         let text = str::from_utf8(bytes).map_err(|error| BadLedger::NotText(error.valid_up_to()))?;
         let mut lines = text.lines().zip(1..);
-        let bad = |line: usize, problem: &dyn std::fmt::Display| BadLedger::Line { line, problem: problem.to_string() };
+        let bad =
+            |line: usize, problem: &dyn std::fmt::Display| BadLedger::Line { line, problem: problem.to_string() };
         let (first, _) = lines.next().ok_or_else(|| bad(1, &"it is empty"))?;
         let head: Head = serde_json::from_str(first).map_err(|error| bad(1, &error))?;
         if head.format != FORMAT {
@@ -130,7 +133,7 @@ impl Ledger {
         owner.check("list", &head.list, owner.list)?;
         owner.check("network", &head.network, &owner.network.to_string())?;
         owner.check("partner", &head.partner, owner.partner.as_str())?;
-        let mut ledger = Self { edition: head.edition, subjects: BTreeMap::new() };
+        let mut ledger = Self { audience: head.audience, edition: head.edition, subjects: BTreeMap::new() };
         for (text, number) in lines {
             let line: Line = serde_json::from_str(text).map_err(|error| bad(number, &error))?;
             let (subject, sent) = line.read().map_err(|problem| bad(number, &problem))?;
@@ -151,6 +154,7 @@ impl Ledger {
             list: owner.list.to_owned(),
             network: owner.network.to_string(),
             partner: owner.partner.to_string(),
+            audience: self.audience.clone(),
             edition: self.edition.clone(),
             subjects: self.subjects.len(),
         };
@@ -161,6 +165,16 @@ impl Ledger {
             let _ = writeln!(text, "{line}");
         }
         text
+    }
+
+    /// To whom notices went. Empty: not known.
+    pub fn audience(&self) -> &[String] {
+        &self.audience
+    }
+
+    /// Notices go to these from now on.
+    pub fn address(&mut self, audience: Vec<String>) {
+        self.audience = audience;
     }
 
     /// When the newest edition was made that has been sent to its end, as published. None: none has, or the source has no date.
@@ -224,10 +238,7 @@ impl Line {
         let sent = Sent {
             reference: self.reference.parse().map_err(name)?,
             notice: self.notice.parse().map_err(name)?,
-            digests: Digests {
-                substance: digest("substance", &self.substance)?,
-                all: digest("all", &self.all)?,
-            },
+            digests: Digests { substance: digest("substance", &self.substance)?, all: digest("all", &self.all)? },
             summary: self.summary,
             in_force: self.in_force,
         };

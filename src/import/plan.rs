@@ -1,12 +1,12 @@
 //! What an import would send: one content and one reference for each notice, the same whenever the same files are read.
 
-use liaison_protocol::id::{NoticeId, Reference};
+use liaison_protocol::id::{Hash, NoticeId, Reference};
 use liaison_protocol::manifest::Relation;
 use liaison_protocol::proto::{self, Kind, RelationType};
 
 use super::edition::{Edition, is_summary};
 use super::facts::Facts;
-use super::ledger::Sent;
+use super::ledger::{Ledger, Sent};
 use super::subject;
 use super::un_list::UnList;
 
@@ -35,6 +35,20 @@ pub fn plan(list: &UnList) -> Vec<Planned> {
         Planned::about(edition.stem(&subject.key), subject.kind, None, subject.content.clone())
     };
     edition.subjects.iter().map(planned).collect()
+}
+
+/// A ledger as an import of this edition would leave it, under made-up names of notices: for looking, not for sending.
+pub fn assumed(edition: &Edition) -> Ledger {
+    let mut ledger = Ledger::default();
+    for subject in &edition.subjects {
+        let stem = edition.stem(&subject.key);
+        let notice = NoticeId(Hash::of(&[stem.as_bytes()]));
+        if let Ok(reference) = stem.parse() {
+            ledger.record(&subject.key, Sent::of(reference, notice, None, &subject.content));
+        }
+    }
+    ledger.complete(edition.generated.as_deref());
+    ledger
 }
 
 impl Planned {

@@ -17,8 +17,6 @@ pub(super) struct Comment {
 const LINK: &str = "INTERPOL-UN";
 const REVIEW: &str = "Review pursuant to Security Council resolution ";
 const CONCLUDED: &str = " was concluded on ";
-/// From the resolution's number to `CONCLUDED`: more is another sentence.
-const RESOLUTION_BYTES_MAX: usize = 40;
 
 pub(super) fn comment(text: &str) -> Comment {
     let text = collapse(text);
@@ -40,7 +38,8 @@ pub(super) fn comment(text: &str) -> Comment {
         };
     }
     kept += rest;
-    comment.rest = collapse(&kept);
+    // A last full stop comes and goes with what stood behind it.
+    comment.rest = collapse(&kept).trim_end_matches([' ', '.']).to_owned();
     comment
 }
 
@@ -66,7 +65,8 @@ fn link(text: &str) -> Option<(&str, &str)> {
 fn review(text: &str) -> Option<(&str, &str)> {
     let rest = text.strip_prefix(REVIEW)?;
     let (resolution, date) = rest.split_once(CONCLUDED)?;
-    if resolution.len() > RESOLUTION_BYTES_MAX {
+    // A number and a year in brackets; anything else is another sentence.
+    if !resolution.bytes().all(|byte| byte.is_ascii_digit() || b" ()".contains(&byte)) {
         return None;
     }
     let (mut end, mut words) = (0, date.split_inclusive(' '));
@@ -94,17 +94,22 @@ mod tests {
             assert_eq!(comment(text), expected, "{text}");
         };
         row("", "", &[], &[]);
-        row("Keeper of keys.\nLost  them.", "Keeper of keys. Lost them.", &[], &[]);
+        row("Keeper of keys.\nLost  them.", "Keeper of keys. Lost them", &[], &[]);
         let old = "Lost. INTERPOL-UN Security Council Special Notice web link: https://a.example/un/1 More.";
-        row(old, "Lost. More.", &["https://a.example/un/1"], &[]);
-        row("INTERPOL-UN Security Council Special Notice web link:https://a.example.", "", &["https://a.example."], &[]);
+        row(old, "Lost. More", &["https://a.example/un/1"], &[]);
+        row(
+            "INTERPOL-UN Security Council Special Notice web link:https://a.example.",
+            "",
+            &["https://a.example."],
+            &[],
+        );
         row("INTERPOL-UN Security Council Special Notice:https://a.example", "", &["https://a.example"], &[]);
         row("INTERPOL-UNSC Special Notice web link: https://a.example", "", &["https://a.example"], &[]);
-        row("Seen. INTERPOL-UN Security Council Special Notice web link:", "Seen.", &[""], &[]);
+        row("Seen. INTERPOL-UN Security Council Special Notice web link:", "Seen", &[""], &[]);
         let photo = "Photo for the INTERPOL-UN Security Council Special Notice.";
-        row(photo, photo, &[], &[]);
+        row(photo, photo.trim_end_matches('.'), &[], &[]);
         let one = "Review pursuant to Security Council resolution 1822 (2008) was concluded on 15 Jun. 2010. Lost.";
-        row(one, "Lost.", &[], &["15 Jun. 2010"]);
+        row(one, "Lost", &[], &["15 Jun. 2010"]);
         let two = "Review pursuant to Security Council resolution 2253 (2015) was concluded on 21 Feb. 2019 \
                    Review pursuant to Security Council resolution 2368 (2017) was concluded on 8 November 2022..";
         row(two, "", &[], &["21 Feb. 2019", "8 November 2022"]);
@@ -112,6 +117,11 @@ mod tests {
         row(cut, "", &[], &["9 May"]);
         let endless = "Review pursuant to Security Council resolution 1 and much more that is said before it was concluded on 1 May";
         row(endless, endless, &[], &[]);
-        row("Review pursuant to Security Council resolution INTERPOL-UN", "Review pursuant to Security Council resolution INTERPOL-UN", &[], &[]);
+        row(
+            "Review pursuant to Security Council resolution INTERPOL-UN",
+            "Review pursuant to Security Council resolution INTERPOL-UN",
+            &[],
+            &[],
+        );
     }
 }

@@ -7,7 +7,6 @@ use proto::{AliasQuality, AssociateRole, BirthType, ChangeType, Gender, NamePart
 
 use super::comments::comment;
 use super::{Facts, collapse};
-use crate::import::un_list;
 
 pub(super) fn content(content: &proto::Content, facts: &mut Facts) {
     match &content.body {
@@ -33,7 +32,7 @@ pub(super) fn content(content: &proto::Content, facts: &mut Facts) {
     }
     for field in &content.unknown_fields {
         let fact = [("at", field.path.clone()), ("text", field.text.clone())];
-        if un_list::knows(&field.path) {
+        if crate::import::knows(&field.path) {
             facts.say("more", fact);
         } else {
             facts.mention("unknown field", fact);
@@ -63,12 +62,15 @@ fn person(person: &proto::Person, facts: &mut Facts) {
     facts.say("name at birth", name(person.birth_name.as_ref()));
     person.titles.iter().for_each(|title| facts.say("title", plain(title)));
     person.designations.iter().for_each(|office| facts.say("designation", plain(office)));
-    facts.say("gender", plain(match person.gender() {
-        Gender::Unspecified => "",
-        Gender::Male => "male",
-        Gender::Female => "female",
-        Gender::Unknown => "unknown",
-    }));
+    facts.say(
+        "gender",
+        plain(match person.gender() {
+            Gender::Unspecified => "",
+            Gender::Male => "male",
+            Gender::Female => "female",
+            Gender::Unknown => "unknown",
+        }),
+    );
     person.nationalities.iter().for_each(|nation| facts.say("nationality", plain(&nation.text)));
     person.births.iter().for_each(|birth| facts.say("birth", birth_of(birth)));
     person.birth_places.iter().for_each(|at| facts.say("place of birth", place(Some(at))));
@@ -130,11 +132,14 @@ fn listing(listing: &proto::Listing, facts: &mut Facts) {
     listing.submitted_by.iter().for_each(|state| facts.say("submitted by", plain(&state.text)));
     listing.updated_on.iter().for_each(|day| facts.say("updated on", plain(&day_of(day))));
     listing.reviewed_on.iter().for_each(|day| facts.mention("reviewed on", plain(&day_of(day))));
-    facts.mention("INTERPOL notice", plain(match listing.interpol_notice_exists {
-        None => "",
-        Some(true) => "yes",
-        Some(false) => "no",
-    }));
+    facts.mention(
+        "INTERPOL notice",
+        plain(match listing.interpol_notice_exists {
+            None => "",
+            Some(true) => "yes",
+            Some(false) => "no",
+        }),
+    );
     facts.mention("INTERPOL link", plain(&listing.interpol_link));
 }
 

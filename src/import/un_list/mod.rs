@@ -5,7 +5,7 @@ mod country;
 mod parts;
 mod reader;
 mod record;
-mod text;
+pub(super) mod text;
 mod tree;
 
 use std::collections::{BTreeMap, HashSet};
