@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use liaison::import::ledger::{Ledger, Owner, Sent};
-use liaison::import::{Action, Edition, Facts, Item, Planned, Rules, Step, StepRefused, Subject, Threshold, step};
+use liaison::import::{Action, Edition, Facts, Item, Planned, Rules, Step, StepRefused, Threshold, step};
 use liaison_protocol::id::{Hash, NetworkId, NoticeId};
 use liaison_protocol::manifest::Relation;
 use liaison_protocol::proto::{self, RelationType};
@@ -89,6 +89,7 @@ impl Importer {
             let (reference, notice) = self.deliver(&item.notice);
             self.ledger.record(&item.key, item.notice.sent(reference, notice));
         }
+        self.ledger.address(vec!["KE".to_owned()]);
         self.ledger.complete(to.generated.as_deref());
         let text = self.ledger.encode(&owner());
         assert_eq!(Ledger::decode(text.as_bytes(), &owner()).expect("as it was written"), self.ledger);
@@ -103,13 +104,4 @@ impl Importer {
 /// Listed, amended, delisted, relisted.
 pub(super) fn counts(step: &Step) -> [usize; 4] {
     Action::ALL.map(|action| step.count(action))
-}
-
-pub(super) fn edition(generated: &str, subjects: Vec<Subject>) -> Edition {
-    Edition {
-        source: liaison::import::Source::UnList,
-        generated: Some(generated.to_owned()),
-        subjects,
-        absence: liaison::import::Absence::Withdrawn,
-    }
 }
