@@ -1,6 +1,6 @@
 //! Running a node, and asking the one on this machine how it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -78,6 +78,19 @@ fn log_to_stderr() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().try_init();
 }
 
+/// A line to the operator's socket of a node of this machine.
+pub(super) async fn operator(socket: &Path) -> Result<Operator, std::io::Error> {
+    // Tried first, because the transport's own error does not say what the system said.
+    drop(tokio::net::UnixStream::connect(socket).await?);
+    let path = socket.to_owned();
+    let endpoint = Endpoint::from_static("http://operator.invalid");
+    let channel = endpoint.connect_with_connector(tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
+    }));
+    Ok(Operator::over(&socket.display().to_string(), channel.await.map_err(std::io::Error::other)?))
+}
+
 /// A node of this machine.
 #[derive(Args)]
 pub(super) struct Local {
@@ -89,23 +102,14 @@ pub(super) struct Local {
 impl Local {
     async fn operator(&self) -> Result<Operator, Failure> {
         let settings = Settings::read(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
-        let path = settings.operator.clone();
-        let shown = path.display().to_string();
-        let channel = Endpoint::from_static("http://operator.invalid")
-            .connect_with_connector(tower::service_fn(move |_| {
-                let path = path.clone();
-                async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
-            }))
-            .await
-            .map_err(|_| {
-                Failure::new(Exit::Unavailable, format!("no node answers at {shown}"))
-                    .next(format!("liaison serve --config {}", self.config.display()))
-            })?;
-        Ok(Operator::over(&shown, channel))
+        operator(&settings.operator).await.map_err(|_| {
+            Failure::new(Exit::Unavailable, format!("no node answers at {}", settings.operator.display()))
+                .next(format!("liaison serve --config {}", self.config.display()))
+        })
     }
 
     pub(super) async fn status(self, output: &mut Output) -> Result<Exit, Failure> {
-        let status = self.operator().await?.status().await?;
+        let status = self.operator().await?.status(0).await?;
         let due = Micros(status.directory_renew_by_us);
         output.line(format!(
             " node       {} {}   up {} s   {} connections",

@@ -87,6 +87,12 @@ impl Sequencer {
         answers.await.map_err(|_| Busy::Stopped)
     }
 
+    /// Proposals taken and not yet answered, of the fuller lane, and how many a lane takes.
+    pub fn queued(&self) -> (usize, usize) {
+        let taken = |lane: &Lane| PROPOSALS_MAX - lane.proposals.available_permits();
+        (taken(&self.urgent).max(taken(&self.submissions)), PROPOSALS_MAX)
+    }
+
     /// The newest published head; it changes with every batch.
     pub fn published(&self) -> watch::Receiver<Arc<Published>> {
         self.published.clone()

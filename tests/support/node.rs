@@ -18,7 +18,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(super) async fn start(config: &Path) -> Self {
+    pub(crate) async fn start(config: &Path) -> Self {
         let mut process = Self::spawn(config);
         let stdout = process.stdout.take().unwrap();
         let mut lines = BufReader::new(stdout).lines();
@@ -44,6 +44,11 @@ impl Node {
             .kill_on_drop(true)
             .spawn()
             .unwrap()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().unwrap()
     }
 
     /// Asks it to stop, and says how it ended.

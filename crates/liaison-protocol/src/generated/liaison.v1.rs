@@ -22,6 +22,9 @@ pub struct Acknowledgement {
     /// length of reason, 2 big-endian | reason)
     #[prost(bytes = "bytes", tag = "6")]
     pub root: ::prost::bytes::Bytes,
+    /// When the recipient signed, by its own clock, microseconds since 1970; at most 5 minutes ahead of the node that takes it.
+    #[prost(int64, tag = "7")]
+    pub signed_at_us: i64,
 }
 /// One notice acknowledged: what the items tree commits to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1308,6 +1311,13 @@ pub struct DirectoryHead {
     /// 32 bytes: RFC 6962 root over the records; a record's leaf data is SHA-256("liaison-record-v1" | salt, 32 | record).
     #[prost(bytes = "bytes", tag = "10")]
     pub records_root: ::prost::bytes::Bytes,
+    /// The directory format that a reader must know, 1 today. One that does not keeps the head before. It is raised when passing over what is
+    /// new would let through more than the authority means to.
+    #[prost(uint32, tag = "11")]
+    pub must_understand: u32,
+    /// From here on partner numbers have never been given. Above every number listed, and never falling.
+    #[prost(uint32, tag = "12")]
+    pub next_number: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PublicKey {
@@ -1318,7 +1328,8 @@ pub struct PublicKey {
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
 }
-/// One item of the directory. Exactly one body.
+/// One item of the directory. Exactly one body; the numbers 1 to 63 are for bodies alone. A record with a body, a key usage, an
+/// algorithm, a kind of notice or a ceiling that the reader does not know is passed over: what it would allow is not allowed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Record {
     #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5")]
@@ -1608,11 +1619,13 @@ pub struct Statement {
     /// The directory head in force. Absent before the first is adopted.
     #[prost(message, optional, tag = "4")]
     pub under: ::core::option::Option<HeadInForce>,
+    /// The numbers 10 to 63 are for events alone. A reader that meets one it does not know, stops.
     #[prost(oneof = "statement::Event", tags = "10, 11, 12, 13, 14, 15")]
     pub event: ::core::option::Option<statement::Event>,
 }
 /// Nested message and enum types in `Statement`.
 pub mod statement {
+    /// The numbers 10 to 63 are for events alone. A reader that meets one it does not know, stops.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Event {
         #[prost(message, tag = "10")]
@@ -1715,6 +1728,11 @@ pub struct Acknowledged {
     pub root: ::prost::bytes::Bytes,
     #[prost(uint32, tag = "4")]
     pub count: u32,
+    /// What each item moved, two bits an item, four items a byte, from the low bits up; the rest of the last byte is 0. The first bit says
+    /// that it handed the notice over, the second that it decided; neither: it settled nothing. Each pair is XORed with the lowest two
+    /// bits of its item's leaf data (the last byte), so that only those who hold an item can read what it moved.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub moved: ::prost::bytes::Bytes,
 }
 /// ETSI EN 319 522 ContentHandoverFailure, AcceptanceRejectionExpiry: one pass of the clock over many.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1722,8 +1740,8 @@ pub struct Expired {
     /// Every deadline of the items is at or before this, microseconds since 1970.
     #[prost(int64, tag = "1")]
     pub deadline_us: i64,
-    /// 32 bytes: RFC 6962 root over the items in order; an item's leaf data is
-    /// SHA-256("liaison-expired-item-v1" | salt, 32 | leaf index, 8 big-endian | partner number, 4 big-endian | outcome, 1)
+    /// 32 bytes: RFC 6962 root over the items in an order that says nothing of them (ascending leaf data); an item's leaf data is
+    /// SHA-256("liaison-expired-item-v1" | salt, 32 | leaf index, 8 big-endian | NoticeId, 32 | partner number, 4 big-endian | outcome, 1)
     #[prost(bytes = "bytes", tag = "2")]
     pub root: ::prost::bytes::Bytes,
     /// 1 to 4,096.
@@ -1744,6 +1762,9 @@ pub struct ExpiredItem {
     pub recipient: u32,
     #[prost(enumeration = "ExpiredOutcome", tag = "4")]
     pub outcome: i32,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub notice_id: ::prost::bytes::Bytes,
 }
 /// Completeness: everything this log consigned to one partner in a span, so that the partner can recompute it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2187,6 +2208,23 @@ pub struct RecipientOutcome {
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailboxRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailboxResponse {
+    /// Notices consigned and not yet acknowledged.
+    #[prost(uint64, tag = "1")]
+    pub waiting: u64,
+    /// Of these, with precedence FLASH or IMMEDIATE.
+    #[prost(uint64, tag = "2")]
+    pub urgent: u64,
+    /// Microseconds since 1970: when the one that has waited longest was accepted. 0: nothing waits.
+    #[prost(int64, tag = "3")]
+    pub oldest_at_us: i64,
+    /// Microseconds since 1970: the node's wall clock when it answered.
+    #[prost(int64, tag = "4")]
+    pub now_us: i64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum DeliveryState {
@@ -2308,7 +2346,11 @@ pub struct GetConsistencyProofResponse {
     pub checkpoint: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetStatusRequest {}
+pub struct GetStatusRequest {
+    /// Leaves of an earlier checkpoint, from which growth is to be proven. 0: none.
+    #[prost(uint64, tag = "1")]
+    pub since_size: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetStatusResponse {
     /// Node identifier.
@@ -2335,6 +2377,37 @@ pub struct GetStatusResponse {
     /// Connections open now.
     #[prost(uint32, tag = "9")]
     pub connections: u32,
+    /// Where partners connect: address and port as bound.
+    #[prost(string, tag = "10")]
+    pub listen: ::prost::alloc::string::String,
+    /// Connections that may be open at once.
+    #[prost(uint32, tag = "11")]
+    pub connections_max: u32,
+    /// Handshakes under way now, and how many there may be.
+    #[prost(uint32, tag = "12")]
+    pub handshakes: u32,
+    #[prost(uint32, tag = "13")]
+    pub handshakes_max: u32,
+    /// Connections that one partner may have open at once.
+    #[prost(uint32, tag = "14")]
+    pub connections_per_partner_max: u32,
+    /// Submissions and acknowledgements taken and not yet answered, of the fuller of the two queues, and how many it takes.
+    #[prost(uint64, tag = "15")]
+    pub queued: u64,
+    #[prost(uint64, tag = "16")]
+    pub queued_max: u64,
+    /// File descriptors open in the node's process, and how many it may have. 0: the system does not say.
+    #[prost(uint64, tag = "17")]
+    pub descriptors: u64,
+    #[prost(uint64, tag = "18")]
+    pub descriptors_max: u64,
+    /// The newest signed checkpoint: a signed note (C2SP tlog-checkpoint).
+    #[prost(bytes = "bytes", tag = "19")]
+    pub checkpoint: ::prost::bytes::Bytes,
+    /// That the tree of since_size grew into the checkpoint's (RFC 6962 section 2.1.2), 32 bytes each. Empty where none was asked for,
+    /// where the two are equal, or where the log has fewer leaves than that.
+    #[prost(bytes = "bytes", repeated, tag = "20")]
+    pub consistency: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MailboxStatus {
@@ -2347,6 +2420,15 @@ pub struct MailboxStatus {
     /// Collect streams open now.
     #[prost(uint32, tag = "3")]
     pub streams: u32,
+    /// Of those waiting, with precedence FLASH or IMMEDIATE.
+    #[prost(uint64, tag = "4")]
+    pub urgent: u64,
+    /// Microseconds since 1970: when the one that has waited longest was accepted. 0: nothing waits, or the store cannot be read.
+    #[prost(int64, tag = "5")]
+    pub oldest_at_us: i64,
+    /// Connections open now.
+    #[prost(uint32, tag = "6")]
+    pub connections: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReloadRequest {}
