@@ -1,12 +1,16 @@
 //! The life of a node: everything is read and bound first, then started in order, and stopped in reverse.
 
 mod directory;
+mod files;
+mod guard;
 pub mod inspect;
 mod operator;
+mod revocations;
+mod watched;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -92,6 +96,7 @@ pub struct App {
     store: Arc<dyn Store>,
     identities: Arc<ArcSwap<Identities>>,
     credentials: Arc<Credentials>,
+    exclusions: files::Exclusions,
     door: Door,
     operator: tokio::net::UnixListener,
 }
@@ -139,7 +144,10 @@ impl App {
         std::fs::create_dir_all(&settings.data).map_err(|error| file(&settings.data)(error.to_string()))?;
         let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
         let credentials = Arc::new(Credentials::load(&settings.certificate, &settings.key)?);
-        let identities = Arc::new(ArcSwap::from_pointee(directory::identities(newest)));
+        let now = clock.now();
+        let exclusions = files::Exclusions::read(&settings, newest.head().name(), now)?;
+        let identities = exclusions.apply(directory::identities(newest));
+        let identities = Arc::new(ArcSwap::from_pointee(identities));
         let acceptor = Arc::new(Acceptor::new(credentials.clone(), identities.clone(), clock.clone()));
         let bind = |address: String| move |source| CannotServe::Bind { address, source };
         let door = Door::bind(settings.partners, acceptor, Limits::default())
@@ -154,6 +162,7 @@ impl App {
             store: Arc::new(store),
             identities,
             credentials,
+            exclusions,
             door,
             operator,
             clock,
@@ -195,20 +204,21 @@ impl App {
         let bind = |source| CannotServe::Bind { address: self.settings.partners.to_string(), source };
         let address = self.door.address().map_err(bind)?;
         let lines = self.door.lines();
-        let files = Arc::new(directory::Files {
+        let files = Arc::new(files::Files {
             folder: self.settings.directory.clone(),
             trust: self.trust,
             exchange: exchange.clone(),
             identities: self.identities,
             credentials: self.credentials,
+            exclusions: Mutex::new(self.exclusions),
             lines: lines.clone(),
+            clock: self.clock.clone(),
         });
         // Two stages: first nobody gets in any more and calls end, then what they needed stops.
         let (front, back) = (shutdown.stage(), shutdown.stage());
         let watch = files.clone();
         let watcher = back.clone();
-        let clock = self.clock.clone();
-        back.spawn("directory", async move { watch.watch(&clock, &watcher).await });
+        back.spawn("files", async move { watch.watch(&watcher).await });
         let console = operator::Console::new(exchange.clone(), files, lines.clone(), address, self.clock.clone());
         back.spawn("operator", operator::serve(self.operator, Arc::new(console), back.clone()));
 
@@ -216,10 +226,13 @@ impl App {
         let admission = tonic::service::InterceptorLayer::new(grpc::admission(exchange.clone(), |extensions| {
             extensions.get::<crate::tls::Caller>().map(|caller| caller.peer.clone())
         }));
+        let guard = guard::of_lines();
+        back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
         let incoming = self.door.open(&front);
         let stopping = front.clone();
         front.spawn("grpc", async move {
-            let server = with_limits(tonic::transport::Server::builder()).layer(admission).add_routes(routes);
+            let server =
+                with_limits(tonic::transport::Server::builder()).layer(guard).layer(admission).add_routes(routes);
             if let Err(error) =
                 server.serve_with_incoming_shutdown(incoming, async move { stopping.stopping().await }).await
             {

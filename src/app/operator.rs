@@ -12,7 +12,7 @@ use liaison_protocol::proto::MailboxStatus;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 
-use super::directory::Files;
+use super::files::Files;
 use crate::clock::SharedClock;
 use crate::exchange::Exchange;
 use crate::grpc::{self, Looking, NodeStatus, Operator, Reloading};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use liaison_protocol::directory::{self, AuthorityKeys, BadDirectory, Directory, NewHead};
 use liaison_protocol::envelope::{DIRECTORY_HEAD_TYPE, sign_by_all};
-use liaison_protocol::id::{HeadVersion, Micros};
+use liaison_protocol::id::{HeadVersion, Micros, PartnerNumber};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::signer::{SignError, Signer};
 use liaison_protocol::tlog::entry::Salt;
@@ -52,6 +52,7 @@ pub fn sign(
         issued_at: now,
         renew_by: now.plus(i64::from(file.renew_after_days) * Micros::DAY),
         authority,
+        next_number: next_number(file, before),
     };
     let records: Vec<_> = file
         .records
@@ -66,5 +67,12 @@ pub fn sign(
     let bytes = directory::join(sign_by_all(DIRECTORY_HEAD_TYPE, payload, signers)?, &records);
     let trusted = before.map_or(&head.authority, |before| before.head().authority());
     let directory = Directory::open(bytes.clone(), trusted, head.network)?;
+    directory.follows(before)?;
     Ok(Sealed { bytes, directory })
+}
+
+/// Above every number that was ever given, also to partners who are listed no more.
+fn next_number(file: &DirectoryFile, before: Option<&Directory>) -> PartnerNumber {
+    let listed = PartnerNumber(file.highest_number.0.saturating_add(1));
+    before.map_or(listed, |before| before.head().next_number().max(listed))
 }

@@ -219,7 +219,7 @@ async fn sign_for_everything(context: &Context, verified: &mut usize) -> Result<
         }
         // The mailbox has verified the receipt of each before giving it out.
         *verified += notices.len();
-        let signed = Signed::for_all(&recipient, &notices, Verdict::Accepted, &key)?;
+        let signed = Signed::for_all(&recipient, &notices, Verdict::Accepted, super::output::now(), &key)?;
         let answer = mailbox.client().acknowledge(&signed).await?;
         count += answer.outcomes.len();
         for receipt in &answer.receipts {

@@ -41,6 +41,19 @@ pub struct Settings {
     pub directory: PathBuf,
     /// The trust file that the first of them is checked against.
     pub trust: PathBuf,
+    /// Keys and identities that the operator lets in nowhere; None: the directory alone decides.
+    pub denied: Option<PathBuf>,
+    /// Authorities whose certificates are let in only while a list says that they are not revoked.
+    pub revocation: Vec<Revocation>,
+}
+
+/// One authority and its revocation lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its certificate, PEM.
+    pub authority: PathBuf,
+    /// Files, or folders of files, with its lists in PEM or DER. They may come later: until then nobody of it is let in.
+    pub lists: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +85,16 @@ struct RawListen {
 struct RawTls {
     certificate: PathBuf,
     key: PathBuf,
+    denied: Option<PathBuf>,
+    #[serde(default)]
+    revocation: Vec<RawRevocation>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRevocation {
+    authority: PathBuf,
+    lists: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -114,8 +137,15 @@ impl Settings {
             log_key: folder.join(raw.log.key),
             directory: folder.join(raw.directory.folder),
             trust: folder.join(raw.directory.trust),
+            denied: raw.tls.denied.map(|path| folder.join(path)),
+            revocation: raw.tls.revocation.into_iter().map(|raw| revocation(folder, raw)).collect(),
             data,
         };
+        for (nth, revocation) in settings.revocation.iter().enumerate() {
+            if revocation.lists.is_empty() {
+                problems.push(format!("tls.revocation[{nth}].lists: expected files or folders"));
+            }
+        }
         let files = [
             ("tls.certificate", &settings.certificate),
             ("tls.key", &settings.key),
@@ -124,7 +154,9 @@ impl Settings {
             ("directory.folder", &settings.directory),
         ];
         let sound = problems.is_empty();
-        for (key, file) in files {
+        let more = settings.denied.iter().map(|file| ("tls.denied", file));
+        let authorities = settings.revocation.iter().map(|one| ("tls.revocation.authority", &one.authority));
+        for (key, file) in files.into_iter().chain(more).chain(authorities) {
             if !file.exists() {
                 problems.push(format!("{key}: {} is not there", file.display()));
             }
@@ -133,6 +165,13 @@ impl Settings {
             true => Ok(settings),
             false => Err(BadConfig { settings: sound.then(|| Box::new(settings)), ..bad(problems) }),
         }
+    }
+}
+
+fn revocation(folder: &Path, raw: RawRevocation) -> Revocation {
+    Revocation {
+        authority: folder.join(raw.authority),
+        lists: raw.lists.into_iter().map(|path| folder.join(path)).collect(),
     }
 }
 
@@ -151,6 +190,10 @@ pub fn sample(node: &NodeId, partners: &str) -> String {
          [tls]\n\
          certificate = \"pki/{node}.pem\"\n\
          key = \"pki/{node}.key\"                   # must be readable by this node's user alone\n\
+         # denied = \"denied.txt\"                # sha256:… of keys and SPIFFE ids that are let in nowhere, one a line\n\
+         # [[tls.revocation]]                   # for each authority whose certificates need a revocation list\n\
+         # authority = \"pki/authority.pem\"\n\
+         # lists = [\"pki/lists\"]                # files or folders, PEM or DER, read within a second of a change\n\
          \n\
          [log]\n\
          key = \"keys/log.key\"                     # signs checkpoints and nothing else\n\

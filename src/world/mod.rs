@@ -14,7 +14,9 @@ use liaison_client::sign::{Draft, DraftPart, Recipient, SignedNotice, fresh_salt
 use liaison_protocol::ack::{Item, VerifiedAcknowledgement};
 use liaison_protocol::directory::{self, AuthorityKeys, Directory, NewHead, Partner};
 use liaison_protocol::envelope::{ACKNOWLEDGEMENT_TYPE, DIRECTORY_HEAD_TYPE, Expect, MANIFEST_TYPE, sign};
-use liaison_protocol::id::{Hash, HeadVersion, LeafIndex, Micros, NodeId, NoticeId, Origin, PartnerId};
+use liaison_protocol::id::{
+    Hash, HeadVersion, LeafIndex, Micros, NodeId, NoticeId, Origin, PartnerId, PartnerNumber,
+};
 use liaison_protocol::keyring::{PublicKey, Usage};
 use liaison_protocol::manifest::{AudienceNames, Handling, SignedManifest, VerifiedManifest};
 use liaison_protocol::part::Parts;
@@ -161,6 +163,7 @@ fn seal(bodies: &[Body], before: Option<&Directory>) -> Arc<Directory> {
         issued_at: START,
         renew_by: FAR,
         authority: keys.clone(),
+        next_number: PartnerNumber(1_000_000),
     };
     let records: Vec<_> = bodies
         .iter()
@@ -303,7 +306,7 @@ impl World {
             reason: if *verdict == Verdict::Refused { "not ours".into() } else { String::new() },
         };
         let items: Vec<_> = items.iter().map(item).collect();
-        let envelope = recipient.sign(&items, &key(by, "acknowledgement")).expect("a key in memory signs");
+        let envelope = recipient.sign(&items, START, &key(by, "acknowledgement")).expect("a key in memory signs");
         (envelope, items.iter().map(Item::to_proto).collect())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use liaison_protocol::directory::{RecordBody, SignedHead, VerifiedHead, verify_record};
-use liaison_protocol::id::{HeadVersion, Origin, PartnerId, PartnerNumber};
+use liaison_protocol::id::{AgreementDigest, HeadVersion, Origin, PartnerId, PartnerNumber};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto;
 use liaison_protocol::receipt::{Receipt, Support};
@@ -16,6 +16,8 @@ use crate::{Client, ClientError};
 
 /// Records asked for at a time.
 const PAGE: i32 = 500;
+/// Agreements shown in one receipt file: in base64, with everything else, they stay below the file's bound.
+const AGREEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// One version of the directory, verified record by record.
 #[derive(Clone, Debug)]
@@ -23,6 +25,7 @@ pub struct KnownDirectory {
     head: VerifiedHead,
     partners: BTreeMap<PartnerNumber, (PartnerId, proto::RecordProof)>,
     keys: BTreeMap<(PartnerId, u8), Vec<proto::RecordProof>>,
+    agreements: BTreeMap<AgreementDigest, proto::RecordProof>,
     nodes: Vec<(Origin, proto::RecordProof)>,
     read: Vec<RecordBody>,
 }
@@ -43,13 +46,9 @@ impl Client {
         let answer = self.directory().get_head(request).await.map_err(|status| self.refused(&status))?;
         let head = SignedHead::parse(answer.into_inner().head).map_err(|bad| unproven(&bad))?;
         let head = head.verify(trust.authority(), Some(trust.network())).map_err(|bad| unproven(&bad))?;
-        let mut known = KnownDirectory {
-            partners: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            nodes: Vec::new(),
-            read: Vec::new(),
-            head,
-        };
+        let (partners, keys, agreements) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (nodes, read) = (Vec::new(), Vec::new());
+        let mut known = KnownDirectory { partners, keys, agreements, nodes, read, head };
         let mut request = proto::ListRecordsRequest {
             version: known.head.version().0,
             page_size: PAGE,
@@ -91,7 +90,7 @@ impl Client {
 
 impl KnownDirectory {
     fn take(&mut self, record: proto::RecordProof) -> Result<(), String> {
-        let (body, _) = verify_record(&record, &self.head)?;
+        let (body, digest) = verify_record(&record, &self.head)?;
         self.read.push(body.clone());
         match body {
             RecordBody::Partner(partner) => {
@@ -101,7 +100,10 @@ impl KnownDirectory {
                 self.keys.entry((partner, usage_key(key.usage))).or_default().push(record);
             }
             RecordBody::Node(node) => self.nodes.push((node.log_origin, record)),
-            RecordBody::Group(_) | RecordBody::Agreement(_) => {}
+            RecordBody::Agreement(_) => {
+                self.agreements.insert(AgreementDigest(digest), record);
+            }
+            RecordBody::Group(_) | RecordBody::PassedOver(_) => {}
         }
         Ok(())
     }
@@ -177,6 +179,14 @@ impl KnownDirectory {
             && let Some(id) = self.partner(number)
         {
             records.extend(self.keys.get(&(id.clone(), usage_key(usage))).into_iter().flatten().cloned());
+        }
+        if let Event::Accepted(accepted) = &statement.event {
+            let used = accepted.agreements.iter().filter_map(|digest| self.agreements.get(digest)).cloned();
+            let mut bytes = 0;
+            records.extend(used.take_while(|proof| {
+                bytes += proof.record.len();
+                bytes <= AGREEMENT_BYTES_MAX
+            }));
         }
         Ok(Support { notice, directory_head: self.head.envelope().clone(), records })
     }

@@ -111,7 +111,7 @@ impl Collector {
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, ITEMS_MAX).await > 0 {
             let verdicts = batch.drain(..).map(|(leaf, id)| (leaf, id, Verdict::Accepted, String::new()));
-            let signed = Signed::over(&self.recipient, verdicts, &self.key)?;
+            let signed = Signed::over(&self.recipient, verdicts, crate::cli::output::now(), &self.key)?;
             let answer = self.client.acknowledge(&signed).await?;
             for outcome in answer.outcomes {
                 if let ItemOutcome::Refused(reason) = outcome {

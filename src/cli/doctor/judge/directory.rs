@@ -10,9 +10,10 @@ use liaison_protocol::trust::Trust;
 use super::super::check::{Check, Code, Fix};
 use super::super::facts::{Fact, Missing, node, partner};
 use super::{SOON, count, day, folder_of, on, quoted, span, when};
+use crate::app::inspect::Listed;
 use crate::peer::Identity;
 
-use Code::{C08, D01, D02, D03, D04, D05, D06, D07};
+use Code::{C08, D01, D02, D03, D04, D05, D06, D07, D08, D09};
 
 /// The record of the node that is configured here.
 pub(super) fn listed(found: &node::Found) -> Fact<directory::Node> {
@@ -82,6 +83,8 @@ pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check
                 }
             })
         }),
+        D08 => denied(&found.denied),
+        D09 => revocation(&found.revocation, facts.now),
         _ => when(D07, &found.trust, D01, |trust| {
             when(D07, &listed(found), D04, |node| {
                 log(trust, &node.log_origin, &node.log_key, &found.settings.trust)
@@ -204,4 +207,39 @@ fn log(trust: &Trust, origin: &Origin, key: &PublicKey, file: &std::path::Path) 
     let found =
         format!("it does not name {origin} with the key that the directory lists: receipts will not verify");
     Check::failed(D07, found, Fix::Run(format!("echo 'log {expected}' >> {}", quoted(file))))
+}
+
+fn denied(denied: &Fact<Option<usize>>) -> Check {
+    let fix = || {
+        Fix::Do("mend the line: a node does not start with it, and a running one keeps the list that it has".into())
+    };
+    on(D08, denied, fix, |entries| match entries {
+        None => Check::ok(D08, "none is configured"),
+        Some(entries) => Check::ok(D08, count(*entries as u64, "entry", "entries")),
+    })
+}
+
+/// Where lists are configured for an authority and none may be believed, nobody with its certificates is let in.
+fn revocation(lists: &[Listed], now: Micros) -> Check {
+    let fix =
+        || Fix::Do("fetch the newest list from its authority; a running node reads it within a second".into());
+    let shut: Vec<_> = lists.iter().filter(|one| one.until.is_none()).collect();
+    let refused: Vec<_> = lists.iter().flat_map(|one| one.refused.iter().map(String::as_str)).collect();
+    if !shut.is_empty() {
+        let names: Vec<_> = shut.iter().map(|one| one.authority.display().to_string()).collect();
+        let why = if refused.is_empty() { String::new() } else { format!(": {}", refused.join("; ")) };
+        let found =
+            format!("no list may be believed for {}, so none of its certificates is let in{why}", names.join(", "));
+        return Check::failed(D09, found, fix());
+    }
+    if !refused.is_empty() {
+        return Check::warning(D09, refused.join("; "), fix());
+    }
+    match lists.iter().filter_map(|one| one.until).min() {
+        None => Check::ok(D09, "none is configured"),
+        Some(until) if until.since(now) < SOON[2] => {
+            Check::warning(D09, format!("the next one is due in {}", span(until.since(now))), fix())
+        }
+        Some(until) => Check::ok(D09, format!("the next one is due in {}", span(until.since(now)))),
+    }
 }
