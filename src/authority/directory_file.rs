@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use liaison_protocol::id::{Micros, NetworkName, PartnerNumber, from_hex};
+use liaison_protocol::id::{Micros, NetworkName, from_hex};
 use liaison_protocol::proto::{self, record::Body};
 use prost::Message as _;
 use serde::Deserialize;
@@ -30,8 +30,6 @@ pub struct DirectoryFile {
     pub authority: Vec<[u8; 32]>,
     /// Records in the file's order.
     pub records: Vec<Bytes>,
-    /// The highest partner number given.
-    pub highest_number: PartnerNumber,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +149,6 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn all(&self, raw: Raw) -> Result<DirectoryFile, String> {
-        let highest_number = PartnerNumber(raw.partner.iter().map(|partner| partner.number).max().unwrap_or(0));
         let mut bodies = Vec::new();
         for node in raw.node {
             bodies.push(self.node(node)?);
@@ -172,7 +169,6 @@ impl Reading<'_> {
             renew_after_days: raw.renew_after_days,
             threshold: raw.authority.threshold,
             authority,
-            highest_number,
             records: bodies
                 .into_iter()
                 .map(|body| proto::Record { body: Some(body) }.encode_to_vec().into())

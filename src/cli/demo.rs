@@ -102,7 +102,7 @@ impl Stage {
         let network = "demo.liaison.example".parse().map_err(|bad| Failure::failed(format!("{bad}")))?;
         let hub: NodeId = "hub-1".parse().map_err(|bad| Failure::failed(format!("{bad}")))?;
         let listen = node::free_address()?;
-        NetworkFolder::create(path, &network, &hub, &listen, &[])?;
+        let mut folder = NetworkFolder::create(path, &network, &hub, &listen, &[])?;
         let names = [
             (ORIGINATOR, "Made-up list office", "international-entity"),
             (ONLINE, "Made-up bureau of France", "national-central-bureau"),
@@ -110,7 +110,6 @@ impl Stage {
         ];
         let (system, group) = ("ops-1", "MEMBERS");
         let system = system.parse().map_err(|bad| Failure::failed(format!("{bad}")))?;
-        let folder = NetworkFolder::open(path)?;
         for (partner, name, category) in names {
             folder.add_partner(&id(partner)?, name, category, &system, &id(group)?)?;
         }

@@ -153,9 +153,9 @@ impl Settings {
             ("directory.trust", &settings.trust),
             ("directory.folder", &settings.directory),
         ];
-        let sound = problems.is_empty();
         let more = settings.denied.iter().map(|file| ("tls.denied", file));
         let authorities = settings.revocation.iter().map(|one| ("tls.revocation.authority", &one.authority));
+        let sound = problems.is_empty();
         for (key, file) in files.into_iter().chain(more).chain(authorities) {
             if !file.exists() {
                 problems.push(format!("{key}: {} is not there", file.display()));

@@ -142,6 +142,24 @@ impl Plan {
         self
     }
 
+    /// Every record changed as a test needs it.
+    pub(crate) fn changed(mut self, change: impl FnMut(&mut Body)) -> Self {
+        self.bodies.iter_mut().for_each(change);
+        self
+    }
+
+    /// Without some of its records.
+    pub(crate) fn without(mut self, unwanted: impl Fn(&Body) -> bool) -> Self {
+        self.bodies.retain(|body| !unwanted(body));
+        self
+    }
+
+    /// As directory.toml would give them.
+    pub(crate) fn records(&self) -> Vec<Bytes> {
+        let record = |body: &Body| proto::Record { body: Some(body.clone()) }.encode_to_vec().into();
+        self.bodies.iter().map(record).collect()
+    }
+
     /// Sealed, signed and opened as version 1.
     pub(crate) fn open(self) -> World {
         let opened = seal(&self.bodies, None);

@@ -122,7 +122,8 @@ impl Place {
         let before = all.last().unwrap();
         let file = DirectoryFile::read(&self.path("directory.toml")).unwrap();
         let signer = self.signer("keys/authority.key");
-        let sealed = sign::sign(&file, Some(before), &[&signer], at, &mut SystemEntropy::new()).unwrap();
+        let sealed =
+            sign::sign(&file, std::slice::from_ref(before), &[&signer], at, &mut SystemEntropy::new()).unwrap();
         fs::write(path_of(&self.path(folder), sealed.directory.head().version()), sealed.bytes).unwrap();
     }
 

@@ -9,7 +9,7 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
 };
 
-use super::place::{Place, Report, Row, hours, stopped, strange_authority, strange_key};
+use super::place::{Place, Report, Row, hours, public, stopped, strange_authority, strange_key};
 use crate::support::{Network, now};
 
 pub(super) const ROWS: &[Row] = &[
@@ -267,6 +267,17 @@ pub(super) const ROWS: &[Row] = &[
         amiss: &[("D09", "warning")],
         found: "due in 4 h",
         fix: "fetch the newest list",
+        mends: false,
+    },
+    Row {
+        name: "a partner that can sign for nothing",
+        does: |place| {
+            let key = format!("ed25519 = \"{}\"\n", public(place, "partners/KE/acknowledgement.key"));
+            place.amend(&key, &format!("{key}denied = true\n"));
+        },
+        amiss: &[("D10", "warning")],
+        found: "N12 partner KE",
+        fix: "liaison directory lint --folder",
         mends: false,
     },
     Row {

@@ -39,7 +39,8 @@ const ROOMS: &[Room] = &[
     },
     Room { name: "tls", may_use: &["peer", "config", "shutdown", "clock"], tokio: Tokio::All },
     Room { name: "grpc", may_use: &["exchange", "peer", "shutdown"], tokio: Tokio::All },
-    Room { name: "authority", may_use: &["config", "peer", "clock"], tokio: Tokio::Not },
+    // It tells what a directory means by the node's own table and decision: docs/decisions/0006.
+    Room { name: "authority", may_use: &["config", "peer", "clock", "policy"], tokio: Tokio::Not },
     Room {
         name: "app",
         may_use: &[

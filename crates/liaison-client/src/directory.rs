@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use liaison_protocol::directory::{RecordBody, SignedHead, VerifiedHead, verify_record};
-use liaison_protocol::id::{AgreementDigest, HeadVersion, Origin, PartnerId, PartnerNumber};
+use liaison_protocol::id::{AgreementDigest, HeadVersion, NodeId, Origin, PartnerId, PartnerNumber};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto;
 use liaison_protocol::receipt::{Receipt, Support};
@@ -27,6 +27,9 @@ pub struct KnownDirectory {
     keys: BTreeMap<(PartnerId, u8), Vec<proto::RecordProof>>,
     agreements: BTreeMap<AgreementDigest, proto::RecordProof>,
     nodes: Vec<(Origin, proto::RecordProof)>,
+    /// The home of each partner, and the log of each node.
+    homes: BTreeMap<PartnerId, NodeId>,
+    logs: BTreeMap<NodeId, Origin>,
     read: Vec<RecordBody>,
 }
 
@@ -46,9 +49,16 @@ impl Client {
         let answer = self.directory().get_head(request).await.map_err(|status| self.refused(&status))?;
         let head = SignedHead::parse(answer.into_inner().head).map_err(|bad| unproven(&bad))?;
         let head = head.verify(trust.authority(), Some(trust.network())).map_err(|bad| unproven(&bad))?;
-        let (partners, keys, agreements) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (nodes, read) = (Vec::new(), Vec::new());
-        let mut known = KnownDirectory { partners, keys, agreements, nodes, read, head };
+        let mut known = KnownDirectory {
+            partners: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            agreements: BTreeMap::new(),
+            nodes: Vec::new(),
+            homes: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            read: Vec::new(),
+            head,
+        };
         let mut request = proto::ListRecordsRequest {
             version: known.head.version().0,
             page_size: PAGE,
@@ -94,12 +104,16 @@ impl KnownDirectory {
         self.read.push(body.clone());
         match body {
             RecordBody::Partner(partner) => {
+                self.homes.insert(partner.id.clone(), partner.home);
                 self.partners.insert(partner.number, (partner.id, record));
             }
             RecordBody::Key(partner, key) => {
                 self.keys.entry((partner, usage_key(key.usage))).or_default().push(record);
             }
-            RecordBody::Node(node) => self.nodes.push((node.log_origin, record)),
+            RecordBody::Node(node) => {
+                self.logs.insert(node.id, node.log_origin.clone());
+                self.nodes.push((node.log_origin, record));
+            }
             RecordBody::Agreement(_) => {
                 self.agreements.insert(AgreementDigest(digest), record);
             }
@@ -131,6 +145,11 @@ impl KnownDirectory {
     /// The logs of its nodes.
     pub fn logs(&self) -> impl Iterator<Item = &Origin> {
         self.nodes.iter().map(|(origin, _)| origin)
+    }
+
+    /// The log of a partner's home: whose positions it signs for.
+    pub fn home_log(&self, partner: &PartnerId) -> Option<&Origin> {
+        self.logs.get(self.homes.get(partner)?)
     }
 
     /// Every record that the caller may see, read.

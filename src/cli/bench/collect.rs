@@ -78,7 +78,9 @@ impl Collectors {
 impl Collector {
     async fn connect(context: &Context, counts: Arc<Counts>) -> Result<Self, Failure> {
         let (client, known) = context.connect_and_know().await?;
-        let log_origin = known.logs().next().ok_or_else(|| Failure::failed("the directory lists no node"))?;
+        let log_origin = known.home_log(&context.partner);
+        let log_origin =
+            log_origin.ok_or_else(|| Failure::failed("the directory lists no home of the recipient"))?;
         let recipient = Recipient {
             network: context.trust.network(),
             log_origin: log_origin.clone(),

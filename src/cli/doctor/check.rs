@@ -96,6 +96,7 @@ codes! {
     D07 Directory "log in the trust file";
     D08 Directory "deny list";
     D09 Directory "revocation lists";
+    D10 Directory "what troubles partners";
     C01 Connection "DNS, TCP";
     C02 Connection "TLS 1.3, ALPN h2";
     C03 Connection "own certificate accepted";

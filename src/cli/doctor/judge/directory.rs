@@ -1,6 +1,8 @@
 //! D: the trust file, the directory it vouches for, and what the directory says of whoever asks.
 
-use liaison_protocol::directory::{self, Agreement, RecordBody, VerifiedHead};
+use std::sync::Arc;
+
+use liaison_protocol::directory::{self, Agreement, Directory, RecordBody, VerifiedHead};
 use liaison_protocol::id::{Micros, Origin};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::proto::PartnerStatus;
@@ -11,9 +13,11 @@ use super::super::check::{Check, Code, Fix};
 use super::super::facts::{Fact, Missing, node, partner};
 use super::{SOON, count, day, folder_of, on, quoted, span, when};
 use crate::app::inspect::Listed;
+use crate::authority::edition::Edition;
+use crate::authority::lint;
 use crate::peer::Identity;
 
-use Code::{C08, D01, D02, D03, D04, D05, D06, D07, D08, D09};
+use Code::{C08, D01, D02, D03, D04, D05, D06, D07, D08, D09, D10};
 
 /// The record of the node that is configured here.
 pub(super) fn listed(found: &node::Found) -> Fact<directory::Node> {
@@ -85,6 +89,9 @@ pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check
         }),
         D08 => denied(&found.denied),
         D09 => revocation(&found.revocation, facts.now),
+        D10 => when(D10, &found.directory, D02, |directory| {
+            troubles(directory, facts.now, Fix::Look(format!("liaison directory lint --folder {folder}")))
+        }),
         _ => when(D07, &found.trust, D01, |trust| {
             when(D07, &listed(found), D04, |node| {
                 log(trust, &node.log_origin, &node.log_key, &found.settings.trust)
@@ -207,6 +214,30 @@ fn log(trust: &Trust, origin: &Origin, key: &PublicKey, file: &std::path::Path) 
     let found =
         format!("it does not name {origin} with the key that the directory lists: receipts will not verify");
     Check::failed(D07, found, Fix::Run(format!("echo 'log {expected}' >> {}", quoted(file))))
+}
+
+/// What `liaison directory lint` warns of and no other check says: the head's age is D03's and ending agreements are D05's finding, and
+/// how many keys an authority has is its own decision.
+fn troubles(directory: &Arc<Directory>, now: Micros, look: Fix) -> Check {
+    use lint::Check as Trouble;
+    if !directory.agreements().iter().any(|one| one.from <= now && now < one.until) {
+        return super::needs(D10, D05);
+    }
+    let elsewhere = [
+        Trouble::HeadOverdue,
+        Trouble::HeadRenewalDue,
+        Trouble::ThresholdOfOne,
+        Trouble::AgreementLapsed,
+        Trouble::AgreementLapsing,
+    ];
+    let findings = lint::lint(&Edition::signed(directory.clone()), now);
+    let warns = |finding: &&lint::Finding| {
+        finding.check.level() == lint::Level::Warning && !elsewhere.contains(&finding.check)
+    };
+    let all: Vec<_> = findings.iter().filter(warns).collect();
+    let Some(first) = all.first() else { return Check::ok(D10, "nothing that lint warns of") };
+    let more = if all.len() > 1 { format!("; and {} more", all.len() - 1) } else { String::new() };
+    Check::warning(D10, format!("{} {}: {}{more}", first.check.code(), first.subject, first.text), look)
 }
 
 fn denied(denied: &Fact<Option<usize>>) -> Check {
