@@ -188,6 +188,7 @@ impl Changing {
             system: enrolment.system.to_string(),
             node: node.addresses.first().cloned().unwrap_or_default(),
             server_name: Some(node.id.to_string()),
+            node_id: Some(node.id.to_string()),
             authority: "authority.pem".into(),
             certificate: "tls.pem".into(),
             key: "tls.key".into(),
