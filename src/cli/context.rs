@@ -105,6 +105,11 @@ impl Context {
         String::from_utf8(read(&path)?).map_err(|_| Failure::failed(format!("{}: is not UTF-8", path.display())))
     }
 
+    /// A file or folder beside the context's own file.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// Where the node is.
     pub(super) fn node(&self) -> &str {
         &self.file.node

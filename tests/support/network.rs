@@ -47,6 +47,19 @@ impl Network {
         Partner::connect(self, id, node).await
     }
 
+    /// The context from which a partner's own commands reach a running node.
+    pub(crate) fn context(&self, partner: &str, node: &Node) -> PathBuf {
+        let folder = self.path(&format!("partners/{partner}"));
+        let file = folder.join("context.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let here = |line: &str| match line.starts_with("node = ") {
+            true => format!("node = \"{}\"\n", node.address),
+            false => format!("{line}\n"),
+        };
+        std::fs::write(&file, text.lines().map(here).collect::<String>()).unwrap();
+        folder
+    }
+
     /// Enrols a partner and signs the next version of the directory.
     pub(crate) fn enrol(&self, partner: &str) {
         run(&["partner", "add", partner, "--folder", path(self.folder.path())]).unwrap();
