@@ -5,6 +5,7 @@ use liaison_protocol::id::{Hash, Micros};
 use liaison_protocol::proto::GetStatusResponse;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::super::check::{Check, Code, Fix};
