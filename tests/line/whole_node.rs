@@ -94,8 +94,11 @@ async fn is_told(network: &Network, node: &Node, code: Code, reason: &str, happe
     assert!(clock.monotonic() < STREAM_ENDS_MAX, "after {:?}", clock.monotonic());
     let ended = soon("the end of the stream", submitting.answers()).await;
     assert_eq!(told(ended.err().unwrap()), Some(reason));
-    // The line is there a little longer, for last words and for nothing else.
-    let refused = ke.raw.call("/liaison.v1.LogService/GetCheckpoint", Bytes::new()).await.unwrap_err();
+    // Its other line is judged in the same breath, and is there a little longer: for last words and for nothing else.
+    let refused = until("a refusal", || async {
+        ke.raw.call("/liaison.v1.LogService/GetCheckpoint", Bytes::new()).await.err()
+    })
+    .await;
     assert_eq!((refused.code, &*refused.reason), (code, reason), "{refused:?}");
 
     let event = network.event_after("session.revoked", known).await;
