@@ -1123,8 +1123,9 @@ pub struct PublicKey {
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
 }
-/// One item of the directory. Exactly one body; the numbers 1 to 63 are for bodies alone. A record with a body, a key usage, an
-/// algorithm, a kind of notice or a ceiling that the reader does not know is passed over: what it would allow is not allowed.
+/// One item of the directory. Exactly one body; the numbers 1 to 63 are for bodies alone. What a reader does not know it passes over,
+/// record by record (docs/PROTOCOL.md section 6), and what that record would allow is not allowed. So a prohibition stands in the record
+/// of what it forbids, never in one of its own.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Record {
     #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5")]
@@ -1158,11 +1159,13 @@ pub struct Partner {
     /// For people, 1 to 128 bytes.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
+    /// A value that a reader does not know decides nothing.
     #[prost(enumeration = "PartnerCategory", tag = "4")]
     pub category: i32,
     /// Node identifier of the home that holds its mailbox and takes its submissions.
     #[prost(string, tag = "5")]
     pub home: ::prost::alloc::string::String,
+    /// A value that a reader does not know is read as SUSPENDED.
     #[prost(enumeration = "PartnerStatus", tag = "6")]
     pub status: i32,
     /// X.509 certificates (DER) of the authorities that issue its TLS certificates, 1 to 4, each at most 4 KiB.
@@ -1172,7 +1175,8 @@ pub struct Partner {
     #[prost(bytes = "bytes", repeated, tag = "8")]
     pub tls_keys: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
-/// A signing key of a partner. One key has one usage, and is never a TLS key.
+/// A signing key of a partner. One key has one usage, and is never a TLS key. The numbers 16 to 63 are kept for what narrows it: a
+/// reader that meets one it does not know passes over the record.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PartnerKey {
     /// Partner identifier.
@@ -1223,7 +1227,8 @@ pub struct Group {
     #[prost(string, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// A machine-readable cooperation agreement: the originators may send these kinds to the recipients, under these ceilings.
+/// A machine-readable cooperation agreement: the originators may send these kinds to the recipients, under these ceilings. The numbers
+/// 16 to 63 are kept for what narrows it, as in a key. An unknown kind beside known ones is passed over alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Agreement {
     /// 1 to 64 of A-Z a-z 0-9 . _ / -
@@ -1505,7 +1510,7 @@ pub struct Accepted {
     /// Members of named groups that the originator's agreements do not cover.
     #[prost(uint32, tag = "14")]
     pub passed_over: u32,
-    /// Leaf data of the directory records of the agreements used, 32 bytes each, ascending.
+    /// Leaf data of the directory records of the agreements used, 32 bytes each, ascending, at most 4,096.
     #[prost(bytes = "bytes", repeated, tag = "15")]
     pub agreements: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
@@ -1580,7 +1585,7 @@ pub struct MailboxStated {
     /// 32 bytes: RFC 6962 root over their NoticeIds in the order of the log.
     #[prost(bytes = "bytes", tag = "6")]
     pub root: ::prost::bytes::Bytes,
-    /// SHA-256 of the statement before this one about the same mailbox, 32 bytes. Empty for the first.
+    /// The log's leaf hash of the statement before this one about the same mailbox, 32 bytes. Empty for the first.
     #[prost(bytes = "bytes", tag = "7")]
     pub before: ::prost::bytes::Bytes,
 }
@@ -1662,7 +1667,7 @@ pub struct ItemProof {
     /// Place among the statement's items, from 0.
     #[prost(uint64, tag = "1")]
     pub index: u64,
-    /// RFC 6962 section 2.1.1, 32 bytes each.
+    /// RFC 6962 section 2.1.1, 32 bytes each, at most 64.
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub path: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(oneof = "item_proof::Item", tags = "3, 4, 5")]
@@ -1701,6 +1706,7 @@ pub struct Evidence {
     /// 32 bytes.
     #[prost(bytes = "bytes", tag = "3")]
     pub salt: ::prost::bytes::Bytes,
+    /// At most 4,096.
     #[prost(message, repeated, tag = "4")]
     pub items: ::prost::alloc::vec::Vec<ItemProof>,
     /// The serialized Envelope of the notice, as signed. Empty where the statement is about many.
@@ -1709,7 +1715,7 @@ pub struct Evidence {
     /// The directory head that the statement names, a serialized Envelope.
     #[prost(bytes = "bytes", tag = "6")]
     pub directory_head: ::prost::bytes::Bytes,
-    /// The records needed: partners and the keys that signed.
+    /// The records needed, at most 256: partners and the keys that signed, the node, and what else shall be shown.
     #[prost(message, repeated, tag = "7")]
     pub records: ::prost::alloc::vec::Vec<RecordProof>,
 }
@@ -1725,7 +1731,7 @@ pub struct RecordProof {
     /// 32 bytes.
     #[prost(bytes = "bytes", tag = "3")]
     pub salt: ::prost::bytes::Bytes,
-    /// RFC 6962 section 2.1.1, 32 bytes each.
+    /// RFC 6962 section 2.1.1, 32 bytes each, at most 64.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub path: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
