@@ -237,8 +237,19 @@ pub(super) const ROWS: &[Row] = &[
         mends: false,
     },
     Row {
-        name: "a node that the directory does not list",
+        name: "another node than is meant",
         does: |place| place.node_certificate("hub-2", &["hub-1", "localhost"], -1, 9_000),
+        amiss: &[("C05", "failed")],
+        found: "node hub-2 answers, and hub-1 is meant",
+        fix: "send nothing before",
+        mends: false,
+    },
+    Row {
+        name: "a node that the directory does not list",
+        does: |place| {
+            place.change(CONTEXT, "node_id = \"hub-1\"\n", "");
+            place.node_certificate("hub-2", &["hub-1", "localhost"], -1, 9_000);
+        },
         amiss: &[("C05", "failed")],
         found: "node hub-2 is not in the directory",
         fix: "send nothing before",

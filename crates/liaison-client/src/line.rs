@@ -59,7 +59,11 @@ impl Client {
             let mut message = error.to_string();
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
-                message += &format!(": {cause}");
+                let cause_says = cause.to_string();
+                // Some layers only repeat what they wrap.
+                if !message.ends_with(&cause_says) {
+                    message += &format!(": {cause_says}");
+                }
                 source = cause.source();
             }
             ClientError::Unreachable { node: endpoint.address.clone(), message }

@@ -5,6 +5,7 @@ use liaison_protocol::id::{Hash, Micros};
 use liaison_protocol::proto::GetStatusResponse;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::super::check::{Check, Code, Fix};
@@ -166,6 +167,14 @@ fn other_end(tls: &Tls, facts: &partner::Partner, found: &partner::Found) -> Che
     if issued.outcome != super::super::check::Outcome::Ok {
         return issued;
     }
+    // The client looks at the same and says nothing to anybody else, so without this the directory would only be missing.
+    if let Some(meant) = &found.file.node_id {
+        match node_of(&leaf) {
+            Some(node) if node == *meant => {}
+            Some(node) => return Check::failed(C05, format!("node {node} answers, and {meant} is meant"), here()),
+            None => return Check::failed(C05, "the other end names no node", here()),
+        }
+    }
     when(C05, &found.directory, D02, |known| {
         let peer = match Peer::from_verified_chain(&tls.chain, known.head().name()) {
             Ok(peer) => peer,
@@ -182,6 +191,15 @@ fn other_end(tls: &Tls, facts: &partner::Partner, found: &partner::Found) -> Che
             return Check::failed(C05, format!("node {id} is not in the directory"), here());
         };
         judge_node(node, known.head().name(), tls, facts, found, ends)
+    })
+}
+
+/// The node that a certificate names, of whichever network.
+fn node_of(certificate: &X509Certificate<'_>) -> Option<String> {
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::URI(uri) => uri.rsplit_once("/node/").map(|(_, node)| node.to_owned()),
+        _ => None,
     })
 }
 
