@@ -9,6 +9,8 @@ mod commands;
 mod import;
 #[path = "line/mod.rs"]
 mod line;
+#[path = "operate/mod.rs"]
+mod operate;
 #[path = "outsider/mod.rs"]
 mod outsider;
 #[path = "path/mod.rs"]

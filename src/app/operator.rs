@@ -11,6 +11,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 
 use super::directory::Files;
 use crate::clock::SharedClock;
+use crate::config::Settings;
 use crate::exchange::Exchange;
 use crate::grpc::{self, NodeStatus, Operator, Reloading};
 use crate::shutdown::Shutdown;
@@ -44,13 +45,20 @@ pub(super) struct Console {
     files: Arc<Files>,
     lines: Lines,
     clock: SharedClock,
+    settings: Settings,
     started: Duration,
 }
 
 impl Console {
-    pub(super) fn new(exchange: Arc<Exchange>, files: Arc<Files>, lines: Lines, clock: SharedClock) -> Self {
+    pub(super) fn new(
+        exchange: Arc<Exchange>,
+        files: Arc<Files>,
+        lines: Lines,
+        clock: SharedClock,
+        settings: Settings,
+    ) -> Self {
         let started = clock.monotonic();
-        Self { exchange, files, lines, clock, started }
+        Self { exchange, files, lines, clock, settings, started }
     }
 }
 
@@ -73,7 +81,23 @@ impl Operator for Console {
     }
 
     fn reload(&self) -> Reloading {
-        let files = self.files.clone();
-        Box::pin(async move { files.reload().await })
+        let (files, settings) = (self.files.clone(), self.settings.clone());
+        Box::pin(async move {
+            let mut outcomes = vec![configuration(&settings)];
+            outcomes.extend(files.reload().await);
+            outcomes
+        })
+    }
+}
+
+/// The configuration itself is in force from start to stop; a reload says whether the next start would take it.
+fn configuration(in_force: &Settings) -> String {
+    match Settings::read(&in_force.file) {
+        Ok(found) if found == *in_force => "configuration: unchanged".into(),
+        Ok(_) => "configuration: changed, and in force after a restart".into(),
+        Err(problem) => {
+            tracing::error!(target: "audit", event = "reload_failed", %problem);
+            format!("configuration: kept as it was: {problem}")
+        }
     }
 }

@@ -7,15 +7,17 @@ use clap::Args;
 use hyper_util::rt::TokioIo;
 use liaison_client::Operator;
 use liaison_protocol::id::Micros;
+use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Endpoint;
 
 use super::{Exit, Failure, Output, output};
-use crate::app::{App, CannotServe, Ended};
-use crate::clock::SystemClock;
+use crate::app::{self, App, CannotServe, Ended};
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::shutdown::{Shutdown, Stopped};
+use crate::telemetry::Telemetry;
 
 /// Run a node.
 #[derive(Args)]
@@ -23,16 +25,32 @@ pub(super) struct Serve {
     /// The node's configuration.
     #[arg(long, default_value = "liaison/hub.toml", value_name = "FILE")]
     config: PathBuf,
+    /// Look at everything a start looks at, say what it would say, and start nothing.
+    #[arg(long)]
+    check: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self, output: &mut Output) -> Result<Exit, Failure> {
-        log_to_stderr();
         let settings = Settings::read(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
+        // Serving or checking, a wrong configuration is said in the same words.
+        let failure = |error: CannotServe| {
+            let usage = matches!(
+                error,
+                CannotServe::File { .. } | CannotServe::Credentials { .. } | CannotServe::Bind { .. }
+            );
+            let exit = if usage { Exit::Usage } else { Exit::Failed };
+            Failure::new(exit, format!("{}: {error}", self.config.display()))
+        };
+        if self.check {
+            return check(&settings, output).map_err(failure);
+        }
         let clock = Arc::new(SystemClock::new());
-        let failure = |error: CannotServe| Failure::failed(error.to_string());
-        let app = App::build(settings, clock.clone()).await.map_err(failure)?;
-        let shutdown = Shutdown::new(clock);
+        let telemetry = Telemetry::install(&settings.audit, clock.clone())
+            .map_err(|error| Failure::new(Exit::Usage, format!("{}: audit.to: {error}", self.config.display())))?;
+        let app = App::build(settings, clock.clone(), telemetry.audit().clone()).await.map_err(failure)?;
+        let shutdown = Shutdown::new(clock.clone());
+        supervised(&shutdown, clock, app.liveness());
         let failed = |error: std::io::Error| Failure::failed(format!("signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -42,6 +60,7 @@ impl Serve {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
             asked.begin(Stopped::Asked);
         });
         let ended = app
@@ -50,16 +69,22 @@ impl Serve {
                     " ✔ node {}   {}   gRPC, mutual TLS 1.3\n ✔ log  {}   {} leaves   directory version {}",
                     ready.node, ready.address, ready.origin, ready.log_size, ready.directory
                 ));
+                if let Some(ops) = ready.ops {
+                    output.line(format!(" ✔ ops  http://{ops}   /livez /readyz /metrics"));
+                }
                 output.emit(&json!({
                     "ready": true,
                     "node": ready.node.to_string(),
                     "address": ready.address.to_string(),
+                    "ops": ready.ops.map(|ops| ops.to_string()),
                     "log_origin": ready.origin.to_string(),
                     "log_size": ready.log_size,
                     "directory_version": ready.directory,
                     "recovered_statements": ready.recovered.statements,
                     "recovered_unsigned": ready.recovered.unsigned,
                 }));
+                // Whoever did not start this process does not hear it.
+                let _ = sd_notify::notify(&[NotifyState::Ready]);
             })
             .await
             .map_err(failure)?;
@@ -70,12 +95,33 @@ impl Serve {
     }
 }
 
-/// Events go to stderr, one line each; which ones is a filter in `RUST_LOG`.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // A second subscriber in one process is refused; the first one goes on.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().try_init();
+fn check(settings: &Settings, output: &mut Output) -> Result<Exit, CannotServe> {
+    let checked = app::check(settings)?;
+    output.line(format!(" ✔ {}   directory version {}", settings.file.display(), checked.directory));
+    if checked.running {
+        output.line(" ! a node with this configuration is running: its ports and its store were not tried");
+    } else {
+        output.line(format!(" Next:  liaison serve --config {}", settings.file.display()));
+    }
+    output.set("configuration", settings.file.display().to_string());
+    output.set("directory_version", checked.directory);
+    output.set("running", checked.running);
+    Ok(Exit::Done)
+}
+
+/// Tells whoever started this process, if it asked to be told, that a restart would not help (systemd's watchdog).
+fn supervised(shutdown: &Shutdown, clock: SharedClock, is_live: impl Fn() -> bool + Send + Sync + 'static) {
+    let Some(patience) = sd_notify::watchdog_enabled() else { return };
+    let stage = shutdown.stage();
+    let stopping = stage.clone();
+    stage.spawn("watchdog", async move {
+        while !stopping.is_stopping() {
+            if is_live() {
+                let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+            }
+            clock.until(clock.monotonic() + patience / 3).await;
+        }
+    });
 }
 
 /// A node of this machine.

@@ -87,6 +87,11 @@ impl Sequencer {
         answers.await.map_err(|_| Busy::Stopped)
     }
 
+    /// Proposals under way: acknowledgements and adoptions, and submissions.
+    pub fn under_way(&self) -> [usize; 2] {
+        [&self.urgent, &self.submissions].map(|lane| PROPOSALS_MAX - lane.proposals.available_permits())
+    }
+
     /// The newest published head; it changes with every batch.
     pub fn published(&self) -> watch::Receiver<Arc<Published>> {
         self.published.clone()

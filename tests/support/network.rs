@@ -27,8 +27,27 @@ impl Network {
         network
     }
 
-    pub(super) fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
+    }
+
+    /// Adds to the node's configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let file = self.path("hub.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text + more).unwrap();
+    }
+
+    /// Runs a command of the node's operator; its exit code, and what it said on stdout and stderr.
+    pub(crate) fn operator(&self, command: &[&str]) -> (i32, String, String) {
+        let config = self.path("hub.toml");
+        said(Command::new(env!("CARGO_BIN_EXE_liaison")).args(command).arg("--config").arg(config))
+    }
+
+    /// Runs a command of a partner.
+    pub(crate) fn as_partner(&self, partner: &str, command: &[&str]) -> (i32, String, String) {
+        let context = self.path(&format!("partners/{partner}"));
+        said(Command::new(env!("CARGO_BIN_EXE_liaison")).arg("-c").arg(context).args(command))
     }
 
     /// Starts the node and waits until it is ready.
@@ -80,6 +99,12 @@ impl Network {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+fn said(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 fn run(args: &[&str]) -> Result<(), String> {

@@ -15,6 +15,8 @@ pub(crate) struct Node {
     process: Child,
     /// Where partners connect now: each start listens on a port of its own.
     pub(crate) address: String,
+    /// Where monitoring asks; empty where the configuration names no port.
+    pub(crate) ops: String,
 }
 
 impl Node {
@@ -26,7 +28,8 @@ impl Node {
         let line = line.unwrap_or_else(|| panic!("the node did not start:\n{}", said(config)));
         let ready: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ready["ready"], true, "{line}");
-        Self { process, address: ready["address"].as_str().unwrap().into() }
+        let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
+        Self { process, address: text("address"), ops: text("ops") }
     }
 
     pub(super) async fn start_in_vain(config: &Path) {
