@@ -1,13 +1,14 @@
 //! Looking at everything a start would look at, and starting nothing: `liaison serve --check`.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{CannotServe, Read};
-use crate::config::Settings;
+use crate::config::{AuditTo, Settings};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 
 /// A PKCS #8 key in PEM is a few hundred bytes.
@@ -27,12 +28,14 @@ pub fn check(settings: &Settings) -> Result<Checked, CannotServe> {
     let read = Read::all(settings)?;
     let running = UnixStream::connect(&settings.operator).is_ok();
     if !running {
-        let bad_data = |error: io::Error| CannotServe::File {
-            key: "node.data",
-            path: settings.data.clone(),
-            problem: error.to_string(),
+        let bad = |key, path: &Path| {
+            let path = path.to_owned();
+            move |error: io::Error| CannotServe::File { key, path, problem: error.to_string() }
         };
-        writable(&settings.data).map_err(bad_data)?;
+        if let AuditTo::File(file) = &settings.audit {
+            appendable(file).map_err(bad("audit.to", file))?;
+        }
+        writable(&settings.data).map_err(bad("node.data", &settings.data))?;
         let store = settings.data.join("liaison.db");
         if store.exists() {
             SqliteStore::open(&store, SqliteOptions::default())?;
@@ -45,10 +48,20 @@ pub fn check(settings: &Settings) -> Result<Checked, CannotServe> {
 
 /// Whether files can be made in a folder, or in the nearest one above it that is there.
 fn writable(folder: &Path) -> io::Result<()> {
-    let there = folder.ancestors().find(|folder| folder.exists() || folder.as_os_str().is_empty());
-    let there =
-        there.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
-    tempfile::Builder::new().prefix(".liaison-check").tempfile_in(there).map(drop)
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let probe = there.join(format!(".liaison-check-{}", std::process::id()));
+    File::create_new(&probe)?;
+    std::fs::remove_file(probe)
+}
+
+/// Whether a file can be appended to, or made where it is not there yet.
+fn appendable(file: &Path) -> io::Result<()> {
+    if file.exists() {
+        return OpenOptions::new().append(true).open(file).map(drop);
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::metadata(folder)?;
+    writable(folder)
 }
 
 fn free(key: &'static str, address: SocketAddr) -> Result<(), CannotServe> {
@@ -58,7 +71,7 @@ fn free(key: &'static str, address: SocketAddr) -> Result<(), CannotServe> {
 
 /// The text of a key file, which must be closed to group and others. Bytes and permissions are those of one and the same open file.
 pub(super) fn private_text(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let file = File::open(path).map_err(|error| error.to_string())?;
     let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err("a private key must be closed to group and others: chmod 600".into());

@@ -188,7 +188,6 @@ impl App {
             problem: error.to_string(),
         };
         std::fs::create_dir_all(&settings.data).map_err(data)?;
-        let store = SqliteStore::open(&settings.data.join("liaison.db"), SqliteOptions::default())?;
         let identities = Arc::new(ArcSwap::from_pointee(directory::identities(read.newest())));
         let acceptor = Arc::new(Acceptor::new(read.credentials.clone(), identities.clone(), clock.clone()));
         let bind = |key, address: String| move |source| CannotServe::Bind { key, address, source };
@@ -202,6 +201,8 @@ impl App {
             }
             None => None,
         };
+        // Nothing is made before it is known that nobody else is here.
+        let store = SqliteStore::open(&settings.data.join("liaison.db"), SqliteOptions::default())?;
         let operator = operator::bind(&settings.operator)
             .map_err(bind("listen.operator", settings.operator.display().to_string()))?;
         let counts = Arc::new(Counts::default());

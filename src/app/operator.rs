@@ -17,8 +17,11 @@ use crate::grpc::{self, NodeStatus, Operator, Reloading};
 use crate::shutdown::Shutdown;
 use crate::tls::Lines;
 
-/// Binds the socket anew. A file left behind by a crash is in nobody's use: the store's lock has been taken before.
+/// Binds the socket anew. A file left behind by a crash is in nobody's use; one that somebody answers on is another node's.
 pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another node answers on it"));
+    }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

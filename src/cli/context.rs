@@ -98,6 +98,11 @@ impl Context {
         String::from_utf8(read(&path)?).map_err(|_| Failure::failed(format!("{}: is not UTF-8", path.display())))
     }
 
+    /// Where its files lie.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where the node is.
     pub(super) fn node(&self) -> &str {
         &self.file.node

@@ -1,12 +1,13 @@
 //! Running a node, and asking the one on this machine how it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use hyper_util::rt::TokioIo;
 use liaison_client::Operator;
 use liaison_protocol::id::Micros;
+use liaison_protocol::proto::GetStatusResponse;
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +16,7 @@ use tonic::transport::Endpoint;
 use super::{Exit, Failure, Output, output};
 use crate::app::{self, App, CannotServe, Ended};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::Settings;
+use crate::config::{self, AuditTo, Settings};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::telemetry::Telemetry;
 
@@ -46,8 +47,13 @@ impl Serve {
             return check(&settings, output).map_err(failure);
         }
         let clock = Arc::new(SystemClock::new());
-        let telemetry = Telemetry::install(&settings.audit, clock.clone())
-            .map_err(|error| Failure::new(Exit::Usage, format!("{}: audit.to: {error}", self.config.display())))?;
+        let telemetry = Telemetry::install(&settings.audit, clock.clone()).map_err(|error| {
+            let to = match &settings.audit {
+                AuditTo::File(file) => file.display().to_string(),
+                other => format!("{other:?}"),
+            };
+            Failure::new(Exit::Usage, format!("{}: audit.to: {to}: {error}", self.config.display()))
+        })?;
         let app = App::build(settings, clock.clone(), telemetry.audit().clone()).await.map_err(failure)?;
         let shutdown = Shutdown::new(clock.clone());
         supervised(&shutdown, clock, app.liveness());
@@ -134,8 +140,8 @@ pub(super) struct Local {
 
 impl Local {
     async fn operator(&self) -> Result<Operator, Failure> {
-        let settings = Settings::read(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
-        let path = settings.operator.clone();
+        let path =
+            config::operator_socket(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
         let shown = path.display().to_string();
         let channel = Endpoint::from_static("http://operator.invalid")
             .connect_with_connector(tower::service_fn(move |_| {
@@ -165,20 +171,9 @@ impl Local {
                 mailbox.partner, mailbox.waiting, mailbox.streams
             ));
         }
-        output.set("node", status.node);
-        output.set("version", status.version);
-        output.set("uptime_s", status.uptime_s);
-        output.set("connections", status.connections);
-        output.set("log_origin", status.log_origin);
-        output.set("log_size", status.log_size);
-        output.set("directory_version", status.directory_version);
-        output.set("directory_renew_by", output::time(due));
-        let mailboxes: Vec<_> = status
-            .mailboxes
-            .iter()
-            .map(|mailbox| json!({"partner": mailbox.partner, "waiting": mailbox.waiting, "streams": mailbox.streams}))
-            .collect();
-        output.set("mailboxes", mailboxes);
+        if let serde_json::Value::Object(object) = to_json(&status) {
+            object.into_iter().for_each(|(key, value)| output.set(&key, value));
+        }
         Ok(Exit::Done)
     }
 
@@ -189,4 +184,30 @@ impl Local {
         output.set("outcomes", outcomes);
         Ok(if kept { Exit::Failed } else { Exit::Done })
     }
+}
+
+fn to_json(status: &GetStatusResponse) -> serde_json::Value {
+    let mailboxes: Vec<_> = status
+        .mailboxes
+        .iter()
+        .map(|mailbox| json!({"partner": mailbox.partner, "waiting": mailbox.waiting, "streams": mailbox.streams}))
+        .collect();
+    json!({
+        "node": status.node,
+        "version": status.version,
+        "uptime_s": status.uptime_s,
+        "connections": status.connections,
+        "log_origin": status.log_origin,
+        "log_size": status.log_size,
+        "directory_version": status.directory_version,
+        "directory_renew_by": output::time(Micros(status.directory_renew_by_us)),
+        "mailboxes": mailboxes,
+    })
+}
+
+/// How the node with this configuration is, as one object; why it does not say, in a sentence.
+pub(super) async fn status_of(config: &Path) -> Result<serde_json::Value, String> {
+    let local = Local { config: config.into() };
+    let operator = local.operator().await.map_err(|failure| failure.message)?;
+    operator.status().await.map(|status| to_json(&status)).map_err(|error| error.to_string())
 }

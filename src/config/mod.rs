@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use liaison_protocol::id::NodeId;
 use serde::Deserialize;
 
+/// The operator's socket in the data folder, where nothing else is said.
+const OPERATOR_SOCKET: &str = "operator.sock";
+
 /// What is wrong with a configuration file, one line each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", path.display(), problems.join("; "))]
@@ -151,6 +154,30 @@ impl RawOps {
 }
 
 impl Settings {
+    /// Every key with the value that counts, in the order of the reference. Keys that are absent and have no value are left out.
+    pub fn effective(&self) -> Vec<(&'static str, &'static str, String)> {
+        let path = |path: &Path| path.display().to_string();
+        let audit = match &self.audit {
+            AuditTo::Stderr => "stderr".into(),
+            AuditTo::Stdout => "stdout".into(),
+            AuditTo::File(file) => path(file),
+        };
+        let mut all = vec![
+            ("node", "id", self.node.to_string()),
+            ("node", "data", path(&self.data)),
+            ("listen", "partners", self.partners.to_string()),
+            ("listen", "operator", path(&self.operator)),
+            ("tls", "certificate", path(&self.certificate)),
+            ("tls", "key", path(&self.key)),
+            ("log", "key", path(&self.log_key)),
+            ("directory", "folder", path(&self.directory)),
+            ("directory", "trust", path(&self.trust)),
+        ];
+        all.extend(self.ops.map(|address| ("ops", "listen", address.to_string())));
+        all.push(("audit", "to", audit));
+        all
+    }
+
     /// Reads and checks a file. Unknown keys are refused; files it names must be there.
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
         let bad = |problems: Vec<String>| BadConfig { path: path.into(), problems };
@@ -170,7 +197,7 @@ impl Settings {
             file: path.into(),
             node: node.clone().unwrap_or_else(|| "invalid".parse().expect("a node id")),
             partners: partners.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
-            operator: raw.listen.operator.map_or_else(|| data.join("operator.sock"), |path| folder.join(path)),
+            operator: raw.listen.operator.map_or_else(|| data.join(OPERATOR_SOCKET), |path| folder.join(path)),
             certificate: folder.join(raw.tls.certificate),
             key: folder.join(raw.tls.key),
             log_key: folder.join(raw.log.key),
@@ -193,6 +220,21 @@ impl Settings {
             }
         }
         if problems.is_empty() { Ok(settings) } else { Err(bad(problems)) }
+    }
+}
+
+/// Only where a node's operator reaches it: whoever looks at a running node is not kept from it by what is wrong with the next start.
+pub fn operator_socket(path: &Path) -> Result<PathBuf, BadConfig> {
+    let bad = |problem: String| BadConfig { path: path.into(), problems: vec![problem] };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let file: toml_edit::DocumentMut =
+        text.parse().map_err(|error| bad(located(&text, &toml_edit::de::Error::from(error))))?;
+    let value = |section: &str, key: &str| file.get(section)?.get(key)?.as_str();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    match (value("listen", "operator"), value("node", "data")) {
+        (Some(socket), _) => Ok(folder.join(socket)),
+        (None, Some(data)) => Ok(folder.join(data).join(OPERATOR_SOCKET)),
+        (None, None) => Err(bad("node.data: must be there".into())),
     }
 }
 

@@ -1,7 +1,12 @@
 //! What an operator sees of a running node, and what nobody must see.
 
 mod audit;
+mod bundle;
+mod canary;
+mod check;
+mod log;
 mod ops;
+mod shell;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

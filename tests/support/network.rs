@@ -44,15 +44,32 @@ impl Network {
         said(Command::new(env!("CARGO_BIN_EXE_liaison")).args(command).arg("--config").arg(config))
     }
 
+    /// A partner's context, with the node where it listens now.
+    pub(crate) fn context(&self, partner: &str, node: &Node) -> PathBuf {
+        let file = self.path(&format!("partners/{partner}/context.toml"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines = text.lines().map(|line| match line.starts_with("node = ") {
+            true => format!("node = \"{}\"\n", node.address),
+            false => format!("{line}\n"),
+        });
+        std::fs::write(&file, lines.collect::<String>()).unwrap();
+        file
+    }
+
     /// Runs a command of a partner.
-    pub(crate) fn as_partner(&self, partner: &str, command: &[&str]) -> (i32, String, String) {
-        let context = self.path(&format!("partners/{partner}"));
+    pub(crate) fn as_partner(&self, partner: &str, node: &Node, command: &[&str]) -> (i32, String, String) {
+        let context = self.context(partner, node);
         said(Command::new(env!("CARGO_BIN_EXE_liaison")).arg("-c").arg(context).args(command))
     }
 
     /// Starts the node and waits until it is ready.
     pub(crate) async fn start(&self) -> Node {
         Node::start(&self.path("hub.toml")).await
+    }
+
+    /// The same, with another filter for what it logs.
+    pub(crate) async fn start_saying(&self, filter: &str) -> Node {
+        Node::start_saying(&self.path("hub.toml"), filter).await
     }
 
     /// Begins to start the node, and kills it before it is ready or just then.
@@ -68,6 +85,11 @@ impl Network {
     /// Enrols a partner and signs the next version of the directory.
     pub(crate) fn enrol(&self, partner: &str) {
         run(&["partner", "add", partner, "--folder", path(self.folder.path())]).unwrap();
+    }
+
+    /// The same, with a name for people.
+    pub(crate) fn enrol_as(&self, partner: &str, name: &str) {
+        run(&["partner", "add", partner, "--name", name, "--folder", path(self.folder.path())]).unwrap();
     }
 
     /// Changes the directory as people write it and signs the next version.
