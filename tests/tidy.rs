@@ -6,6 +6,8 @@ mod audit;
 mod config;
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
+#[path = "tidy/deploy.rs"]
+mod deploy;
 #[path = "tidy/errors.rs"]
 mod errors;
 #[path = "tidy/generated.rs"]

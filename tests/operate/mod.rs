@@ -7,6 +7,7 @@ mod check;
 mod log;
 mod ops;
 mod shell;
+mod supervisor;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
