@@ -2,8 +2,10 @@
 //! Pure. TLS runs these rules inside the handshake; nothing after it may build a `Peer` in another way.
 //! TLS says who is calling; what the caller may do is the directory's business.
 
+mod denied;
 mod identities;
 mod identity;
+mod revocation;
 
 use liaison_protocol::id::{Hash, Micros, NetworkName, PartnerId};
 use rustls::pki_types::CertificateDer;
@@ -11,8 +13,12 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+pub use denied::{BadEntry, DenyList};
 pub use identities::{Identities, Pins};
 pub use identity::{Identity, Owner};
+pub use revocation::{
+    BadList, LIST_BYTES_MAX, ListNumber, ListPlace, ListedAuthority, RevocationList, RevocationLists,
+};
 
 /// One URI, one point on a curve and a few extensions fit into 2 KiB; a larger certificate carries something else.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 << 10;
@@ -191,6 +197,27 @@ pub enum BadPeer {
     /// An authority issued outside the names it is allowed.
     #[error("an authority of the chain may not issue this name")]
     NameConstraint,
+    /// The node's operator denies this identity or key.
+    #[error("this node's operator denies the identity or the key")]
+    Denied,
+    /// The leaf is on its authority's list.
+    #[error("the certificate is revoked by list {list}")]
+    Revoked {
+        /// The list that says so.
+        list: ListNumber,
+    },
+    /// An authority on the way up is on a list.
+    #[error("an authority of the chain is revoked by list {list}")]
+    RevokedAuthority {
+        /// The list that says so.
+        list: ListNumber,
+    },
+    /// A list is configured, and the one at hand is over: not known is no.
+    #[error("the revocation list of the authority is over, and no newer one is here")]
+    ListStale,
+    /// A list is configured, and none covers this certificate: not known is no.
+    #[error("no revocation list of the authority covers the certificate")]
+    ListMissing,
     /// The chain breaks another rule of RFC 5280, section 6.
     #[error("the chain does not hold: {0}")]
     BadChain(&'static str),
@@ -217,7 +244,18 @@ impl BadPeer {
             Self::NotYetValid { .. } => "not_yet_valid",
             Self::NameConstraint => "name_constraint",
             Self::BadChain(_) => "bad_chain",
+            Self::Denied => "denied",
+            Self::Revoked { .. } => "revoked",
+            Self::RevokedAuthority { .. } => "revoked_ca",
+            Self::ListStale => "crl_stale",
+            Self::ListMissing => "crl_missing",
         }
+    }
+
+    /// Whether a line that is open ends for this. A list that is late shuts the door and breaks off nobody's work: nothing is
+    /// known against those who are inside.
+    pub fn ends_open_lines(&self) -> bool {
+        !matches!(self, Self::ListStale | Self::ListMissing)
     }
 }
 

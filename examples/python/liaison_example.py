@@ -155,6 +155,7 @@ def acknowledge(recipient, origin, items):
         system=recipient.context["system"],
         count=len(items),
         root=root_of([item_data(item) for item in items]),
+        signed_at_us=time.time_ns() // 1000,
     )
     envelope = recipient.sign("acknowledgement", signed, recipient.context["acknowledgement_key"])
     request = pb.AcknowledgeRequest(envelope=envelope.SerializeToString(), items=items)

@@ -144,6 +144,7 @@ class Directory:
                 wanted = f"signatures by {threshold} of its {len(keys)} {whose} authority keys"
                 raise Failed(f"directory head: expected {wanted}, found {found}")
         self.trust, self.version, self.digest = trust, head.version, sha256(signed)
+        expect("directory head: must_understand", 1, head.must_understand)
         expect("directory head: network", trust.network, self.digest if head.version == 1 else head.network)
         self.records = {"partner": [], "key": [], "node": [], "group": [], "agreement": []}
         for proof in proofs:
@@ -151,7 +152,9 @@ class Directory:
             check_path(f"record {proof.index}", data, proof.index, head.record_count, proof.path, head.records_root)
             record = pb.Record.FromString(proof.record)
             body = record.WhichOneof("body")
-            self.records[body].append(getattr(record, body))
+            # A body that only a newer program knows allows nothing here.
+            if body:
+                self.records[body].append(getattr(record, body))
 
     def number(self, partner):
         found = [record.number for record in self.records["partner"] if record.id == partner]
@@ -230,11 +233,15 @@ class Receipt:
         expect("acknowledged: log", self.origin, signed.log_origin)
         expect("acknowledged: count and root", (signed.count, signed.root), (stated.count, stated.root))
         if batch:
-            item = only("batch", "the notice once", [item for item in batch if item.notice_id == notice_id])
+            place = only("batch", "the notice once", [n for n, each in enumerate(batch) if each.notice_id == notice_id])
+            item = batch[place]
             expect("batch: root", signed.root, root_of([item_data(each) for each in batch]))
         else:
             shown = only("receipt", "one acknowledged item", self.receipt.items)
-            item = shown.acknowledged
+            item, place = shown.acknowledged, shown.index
             check_path("item", item_data(item), shown.index, signed.count, shown.path, signed.root)
         expect("item: notice and leaf", (notice_id.hex(), leaf_index), (item.notice_id.hex(), item.leaf_index))
+        expect("acknowledged: what items moved, in bytes", (signed.count + 3) // 4, len(stated.moved))
+        moved = (stated.moved[place // 4] >> 2 * (place % 4) ^ item_data(item)[31]) & 3
+        expect("item: it handed over or decided", True, moved != 0)
         return pb.Verdict.Name(item.verdict).removeprefix("VERDICT_")

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use super::files::Exclusions;
 use super::{CannotServe, Read};
 use crate::config::{AuditTo, Settings};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
@@ -36,6 +37,9 @@ pub fn check(settings: &Settings) -> Result<Checked, CannotServe> {
             appendable(file).map_err(bad("audit.to", file))?;
         }
         writable(&settings.data).map_err(bad("node.data", &settings.data))?;
+    }
+    Exclusions::check(settings, read.newest().head().name())?;
+    if !running {
         let store = settings.data.join("liaison.db");
         if store.exists() {
             SqliteStore::open(&store, SqliteOptions::default())?;

@@ -2,14 +2,18 @@
 
 mod check;
 mod directory;
+mod files;
+mod guard;
 mod operator;
 mod ops;
+mod revocations;
+mod watched;
 
 pub use check::{Checked, check};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -152,6 +156,7 @@ pub struct App {
     read: Read,
     store: Arc<dyn Store>,
     identities: Arc<ArcSwap<Identities>>,
+    exclusions: files::Exclusions,
     door: Door,
     operator: tokio::net::UnixListener,
     ops: Arc<Ops>,
@@ -188,7 +193,9 @@ impl App {
             problem: error.to_string(),
         };
         std::fs::create_dir_all(&settings.data).map_err(data)?;
-        let identities = Arc::new(ArcSwap::from_pointee(directory::identities(read.newest())));
+        let exclusions = files::Exclusions::read(&settings, read.newest().head().name(), clock.now())?;
+        let identities = exclusions.apply(directory::identities(read.newest()));
+        let identities = Arc::new(ArcSwap::from_pointee(identities));
         let acceptor = Arc::new(Acceptor::new(read.credentials.clone(), identities.clone(), clock.clone()));
         let bind = |key, address: String| move |source| CannotServe::Bind { key, address, source };
         let door = Door::bind(settings.partners, acceptor, Limits::default())
@@ -211,6 +218,7 @@ impl App {
             read,
             store: Arc::new(store),
             identities,
+            exclusions,
             door,
             operator,
             ops_port,
@@ -272,20 +280,21 @@ impl App {
         };
         let address = self.door.address().map_err(bind)?;
         let lines = self.door.lines();
-        let files = Arc::new(directory::Files {
+        let files = Arc::new(files::Files {
             folder: self.settings.directory.clone(),
             trust,
             exchange: exchange.clone(),
             identities: self.identities,
             credentials: credentials.clone(),
+            exclusions: Mutex::new(self.exclusions),
             lines: lines.clone(),
+            clock: self.clock.clone(),
         });
         // Two stages: first nobody gets in any more and calls end, then what they needed stops.
         let (front, back) = (shutdown.stage(), shutdown.stage());
         let watch = files.clone();
         let watcher = back.clone();
-        let clock = self.clock.clone();
-        back.spawn("directory", async move { watch.watch(&clock, &watcher).await });
+        back.spawn("files", async move { watch.watch(&watcher).await });
         let console = operator::Console::new(
             exchange.clone(),
             files,
@@ -299,11 +308,14 @@ impl App {
         let admission = tonic::service::InterceptorLayer::new(grpc::admission(exchange.clone(), |extensions| {
             extensions.get::<crate::tls::Caller>().map(|caller| caller.peer.clone())
         }));
+        let guard = guard::of_lines();
+        back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
         let counts = self.counts.clone();
         let incoming = self.door.open(&front).inspect(move |_| counts.lines.add(1));
         let stopping = front.clone();
         front.spawn("grpc", async move {
-            let server = with_limits(tonic::transport::Server::builder()).layer(admission).add_routes(routes);
+            let server =
+                with_limits(tonic::transport::Server::builder()).layer(guard).layer(admission).add_routes(routes);
             if let Err(error) =
                 server.serve_with_incoming_shutdown(incoming, async move { stopping.stopping().await }).await
             {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 
-use super::directory::Files;
+use super::files::Files;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::exchange::Exchange;

@@ -17,6 +17,10 @@ impl http::Process for Process {
         self.credentials.valid_until()
     }
 
+    fn certificate_is_over(&self, now: Micros) -> bool {
+        self.credentials.ready(now).is_err()
+    }
+
     fn connections(&self) -> usize {
         self.lines.open()
     }

@@ -102,7 +102,7 @@ impl Stage {
         let network = "demo.liaison.example".parse().map_err(|bad| Failure::failed(format!("{bad}")))?;
         let hub: NodeId = "hub-1".parse().map_err(|bad| Failure::failed(format!("{bad}")))?;
         let listen = node::free_address()?;
-        NetworkFolder::create(path, &network, &hub, &listen, &[])?;
+        let mut folder = NetworkFolder::create(path, &network, &hub, &listen, &[])?;
         let names = [
             (ORIGINATOR, "Made-up list office", "international-entity"),
             (ONLINE, "Made-up bureau of France", "national-central-bureau"),
@@ -110,7 +110,6 @@ impl Stage {
         ];
         let (system, group) = ("ops-1", "MEMBERS");
         let system = system.parse().map_err(|bad| Failure::failed(format!("{bad}")))?;
-        let folder = NetworkFolder::open(path)?;
         for (partner, name, category) in names {
             folder.add_partner(&id(partner)?, name, category, &system, &id(group)?)?;
         }
@@ -219,7 +218,7 @@ async fn sign_for_everything(context: &Context, verified: &mut usize) -> Result<
         }
         // The mailbox has verified the receipt of each before giving it out.
         *verified += notices.len();
-        let signed = Signed::for_all(&recipient, &notices, Verdict::Accepted, &key)?;
+        let signed = Signed::for_all(&recipient, &notices, Verdict::Accepted, super::output::now(), &key)?;
         let answer = mailbox.client().acknowledge(&signed).await?;
         count += answer.outcomes.len();
         for receipt in &answer.receipts {

@@ -13,9 +13,11 @@ mod shell;
 mod support;
 mod work;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 pub use output::{Exit, Failure, Output};
@@ -41,7 +43,7 @@ enum Command {
     /// Enrol partners.
     #[command(subcommand)]
     Partner(network::PartnerCommand),
-    /// Sign the directory, or show the one in force.
+    /// Sign the directory, or look at what it says and what it means.
     #[command(subcommand)]
     Directory(network::DirectoryCommand),
     /// Run a node.
@@ -87,15 +89,35 @@ enum Command {
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            return ExitCode::from(code as u8);
-        }
+        Err(error) => return called_wrongly(&error),
     };
     let mut output = Output::new(args.output);
     let outcome = runtime().and_then(|runtime| runtime.block_on(run(args, &mut output)));
     output.finish(outcome)
+}
+
+/// Help and versions are results; everything else is told as every failure is, to people and programs alike.
+fn called_wrongly(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !asked_for_json(std::env::args_os().skip(1)) {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Done } as u8);
+    }
+    let text = error.to_string();
+    let (problem, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let problem = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => "no command".into(),
+        _ => problem.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let usage = rest.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let failure = Failure::new(Exit::Usage, problem).next(usage.unwrap_or("liaison --help"));
+    Output::new(output::Format::Json).finish(Err(failure))
+}
+
+/// What `--output` says in arguments that could not be read as a whole.
+fn asked_for_json(args: impl Iterator<Item = OsString>) -> bool {
+    let args: Vec<_> = args.take_while(|arg| arg != "--").collect();
+    let pair = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
+    args.windows(2).any(pair) || args.iter().any(|arg| arg == "--output=json")
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -1,6 +1,7 @@
 //! Making and changing a network: what a General Secretariat does, on files. Nothing here talks to a node.
 
 mod folder;
+mod inspect;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use liaison_protocol::id::{NetworkName, NodeId, PartnerId, SystemId};
 use serde_json::json;
 
 use super::{Exit, Failure, Folder, Output, output};
+use crate::authority::files;
 pub(super) use folder::{Enrolment, NetworkFolder};
 
 /// Make a network.
@@ -83,7 +85,7 @@ pub(super) struct Add {
 impl PartnerCommand {
     pub(super) fn run(self, output: &mut Output) -> Result<Exit, Failure> {
         let Self::Add(add) = self;
-        let folder = NetworkFolder::open(&add.folder.folder)?;
+        let mut folder = NetworkFolder::open_to_change(&add.folder.folder)?;
         let name = add.name.unwrap_or_else(|| format!("Partner {}", add.partner));
         output.talk(format!(" as the authority of {}", folder.name()));
         let context = folder.add_partner(&add.partner, &name, &add.category, &add.system, &add.group)?;
@@ -100,7 +102,7 @@ impl PartnerCommand {
     }
 }
 
-/// Sign the directory, or show the one in force.
+/// Sign the directory, or look at what it says.
 #[derive(Subcommand)]
 pub(super) enum DirectoryCommand {
     /// Seal and sign directory.toml as the next version.
@@ -113,13 +115,19 @@ pub(super) enum DirectoryCommand {
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
     },
+    /// What changed between two versions, or what signing directory.toml would change.
+    Diff(inspect::Diff),
+    /// Whether one partner may send something to another, why, and what would allow it.
+    Explain(Box<inspect::Explain>),
+    /// What will trouble somebody although the directory is sound.
+    Lint(inspect::Lint),
 }
 
 impl DirectoryCommand {
     pub(super) fn run(self, output: &mut Output) -> Result<Exit, Failure> {
         match self {
             Self::Sign(folder) => {
-                let folder = NetworkFolder::open(&folder.folder)?;
+                let mut folder = NetworkFolder::open_to_change(&folder.folder)?;
                 output.talk(format!(" as the authority of {}", folder.name()));
                 let directory = folder.sign()?;
                 output.line(format!(
@@ -127,19 +135,22 @@ impl DirectoryCommand {
                     directory.head().version().0,
                     directory.len()
                 ));
-                describe(output, &directory);
+                describe(output, directory);
             }
             Self::Show { folder, trust } => {
                 let folder = NetworkFolder::open(&folder.folder)?;
                 show(output, folder.newest());
                 if let Some(path) = trust {
                     let text = folder.trust_text();
-                    std::fs::write(&path, text)
+                    files::replace(&path, text.as_bytes(), files::PUBLIC)
                         .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
                     output.line(format!(" ✔ {}", path.display()));
                 }
                 describe(output, folder.newest());
             }
+            Self::Diff(diff) => return diff.run(output),
+            Self::Explain(explain) => return explain.run(output),
+            Self::Lint(lint) => return lint.run(output),
         }
         Ok(Exit::Done)
     }

@@ -229,7 +229,7 @@ impl Ack {
         let (mut refused, mut results) = (0, Vec::new());
         for batch in chosen.chunks(liaison_protocol::limits::ITEMS_MAX) {
             let verdicts = batch.iter().map(|notice| (notice.leaf(), notice.id, verdict, reason.clone()));
-            let signed = Signed::over(&mailbox.recipient()?, verdicts, &key)?;
+            let signed = Signed::over(&mailbox.recipient()?, verdicts, output::now(), &key)?;
             let answer = mailbox.client().acknowledge(&signed).await?;
             for (notice, outcome) in batch.iter().zip(&answer.outcomes) {
                 let reference = &notice.manifest.reference;

@@ -52,11 +52,7 @@ pub fn open_next(
     let bad = |source| BadFolder::Bad { path: path.clone(), source };
     let trusted = known.map_or(trust.authority(), |known| known.head().authority());
     let directory = Directory::open(bytes, trusted, Some(trust.network())).map_err(bad)?;
-    let follows = directory.head().version() == version
-        && directory.head().previous() == known.map(|known| known.head().digest());
-    if !follows {
-        return Err(bad(BadDirectory::Head(format!("expected version {} after the one before it", version.0))));
-    }
+    directory.follows(known).map_err(bad)?;
     Ok(Some(Arc::new(directory)))
 }
 

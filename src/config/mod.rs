@@ -45,6 +45,10 @@ pub struct Settings {
     pub directory: PathBuf,
     /// The trust file that the first of them is checked against.
     pub trust: PathBuf,
+    /// Keys and identities that the operator lets in nowhere; None: the directory alone decides.
+    pub denied: Option<PathBuf>,
+    /// Authorities whose certificates are let in only while a list says that they are not revoked.
+    pub revocation: Vec<Revocation>,
     /// Where monitoring asks. None: nowhere.
     pub ops: Option<SocketAddr>,
     /// Where audit events go.
@@ -71,6 +75,15 @@ impl AuditTo {
             file => Self::File(folder.join(file)),
         }
     }
+}
+
+/// One authority and its revocation lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its certificate, PEM.
+    pub authority: PathBuf,
+    /// Files, or folders of files, with its lists in PEM or DER. They may come later: until then nobody of it is let in.
+    pub lists: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +119,16 @@ struct RawListen {
 struct RawTls {
     certificate: PathBuf,
     key: PathBuf,
+    denied: Option<PathBuf>,
+    #[serde(default)]
+    revocation: Vec<RawRevocation>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRevocation {
+    authority: PathBuf,
+    lists: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -169,10 +192,17 @@ impl Settings {
             ("listen", "operator", path(&self.operator)),
             ("tls", "certificate", path(&self.certificate)),
             ("tls", "key", path(&self.key)),
+        ];
+        all.extend(self.denied.as_deref().map(|file| ("tls", "denied", path(file))));
+        for Revocation { authority, lists } in &self.revocation {
+            all.push(("[tls.revocation]", "authority", path(authority)));
+            all.extend(lists.iter().map(|list| ("[tls.revocation]", "lists", path(list))));
+        }
+        all.extend([
             ("log", "key", path(&self.log_key)),
             ("directory", "folder", path(&self.directory)),
             ("directory", "trust", path(&self.trust)),
-        ];
+        ]);
         all.extend(self.ops.map(|address| ("ops", "listen", address.to_string())));
         all.push(("audit", "to", audit));
         all
@@ -203,10 +233,17 @@ impl Settings {
             log_key: folder.join(raw.log.key),
             directory: folder.join(raw.directory.folder),
             trust: folder.join(raw.directory.trust),
+            denied: raw.tls.denied.map(|path| folder.join(path)),
+            revocation: raw.tls.revocation.into_iter().map(|raw| revocation(folder, raw)).collect(),
             data,
             ops,
             audit,
         };
+        for (nth, revocation) in settings.revocation.iter().enumerate() {
+            if revocation.lists.is_empty() {
+                problems.push(format!("tls.revocation[{nth}].lists: expected files or folders"));
+            }
+        }
         let files = [
             ("tls.certificate", &settings.certificate),
             ("tls.key", &settings.key),
@@ -214,12 +251,21 @@ impl Settings {
             ("directory.trust", &settings.trust),
             ("directory.folder", &settings.directory),
         ];
-        for (key, file) in files {
+        let more = settings.denied.iter().map(|file| ("tls.denied", file));
+        let authorities = settings.revocation.iter().map(|one| ("tls.revocation.authority", &one.authority));
+        for (key, file) in files.into_iter().chain(more).chain(authorities) {
             if !file.exists() {
                 problems.push(format!("{key}: {} is not there", file.display()));
             }
         }
         if problems.is_empty() { Ok(settings) } else { Err(bad(problems)) }
+    }
+}
+
+fn revocation(folder: &Path, raw: RawRevocation) -> Revocation {
+    Revocation {
+        authority: folder.join(raw.authority),
+        lists: raw.lists.into_iter().map(|path| folder.join(path)).collect(),
     }
 }
 
@@ -261,6 +307,10 @@ pub fn sample(node: &NodeId, partners: &str) -> String {
          [tls]\n\
          certificate = \"pki/{node}.pem\"\n\
          key = \"pki/{node}.key\"                   # must be readable by this node's user alone\n\
+         # denied = \"denied.txt\"                # sha256:… of keys and SPIFFE ids that are let in nowhere, one a line\n\
+         # [[tls.revocation]]                   # for each authority whose certificates need a revocation list\n\
+         # authority = \"pki/authority.pem\"\n\
+         # lists = [\"pki/lists\"]                # files or folders, PEM or DER, read within a second of a change\n\
          \n\
          [log]\n\
          key = \"keys/log.key\"                     # signs checkpoints and nothing else\n\
@@ -342,12 +392,15 @@ mod tests {
                 found.split('`').skip(1).step_by(2).filter(|word| *word != "surprise").collect();
             known.sort_unstable();
             let mut listed: Vec<_> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
+            let nested = format!("[{section}.");
+            listed.extend(sections().iter().filter_map(|other| other.strip_prefix(&nested)?.strip_suffix(']')));
             listed.sort_unstable();
             assert_eq!(known, listed, "[{section}]: {found}");
         }
         let found = problems(&format!("{all}[surprise]\n")).join("");
         let known: Vec<_> = found.split('`').skip(1).step_by(2).filter(|word| *word != "surprise").collect();
-        assert_eq!(known, sections(), "{found}");
+        let tables: Vec<_> = sections().into_iter().filter(|section| !section.starts_with('[')).collect();
+        assert_eq!(known, tables, "{found}");
     }
 
     #[test]

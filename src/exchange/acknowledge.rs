@@ -11,6 +11,8 @@ use liaison_protocol::id::{LeafIndex, PartnerNumber, Seq};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto::{self, Verdict};
 use liaison_protocol::reason::{Reason, Refusal};
+use liaison_protocol::statement::{Event, Statement};
+use liaison_protocol::tlog::moved::{self, Moved};
 
 use super::history::Told;
 use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
@@ -79,6 +81,16 @@ fn place(sources: &mut Vec<Source>, source: Source) -> usize {
             sources.len() - 1
         }
     }
+}
+
+/// What each item moved, as the statement just made says it.
+fn moved_by(stated: &Stated, acknowledgement: &VerifiedAcknowledgement) -> Vec<Moved> {
+    let packed = match Statement::decode(stated.opening.statement.clone()).map(|statement| statement.event) {
+        Ok(Event::Acknowledged(said)) => said.moved,
+        _ => Bytes::new(),
+    };
+    let leaf_data = acknowledgement.leaf_data().iter().enumerate();
+    leaf_data.map_while(|(nth, data)| moved::unpack(&packed, nth as u64, data)).collect()
 }
 
 impl Exchange {
@@ -167,7 +179,7 @@ impl Exchange {
         acknowledgement.items().iter().any(|item| {
             let open = view.seq(item.leaf).and_then(|seq| view.open(seq));
             open.is_some_and(|open| {
-                open.notice() == item.notice && open.moves(me, Happening::from(item.verdict)) == Some(true)
+                open.notice() == item.notice && open.moves(me, Happening::from(item.verdict)).any()
             })
         })
     }
@@ -178,16 +190,13 @@ impl Exchange {
         acknowledgement: &VerifiedAcknowledgement,
         stated: Option<Stated>,
     ) -> Result<Acknowledged, Refusal> {
-        let fresh = match &stated {
-            Some(stated) => self.effective(stated.seq).await?,
-            None => Vec::new(),
-        };
+        let fresh = stated.as_ref().map(|stated| moved_by(stated, acknowledgement)).unwrap_or_default();
         let mut settled = Vec::with_capacity(acknowledgement.items().len());
         // What was settled together is mostly asked for together, and reading it once for each item would cost the square.
         let mut lately = Vec::new();
         for (nth, item) in acknowledgement.items().iter().enumerate() {
             settled.push(match &stated {
-                Some(stated) if fresh.get(nth) == Some(&true) => Settled::Now(stated.seq),
+                Some(stated) if fresh.get(nth).is_some_and(|moved| moved.any()) => Settled::Now(stated.seq),
                 _ => self.settled(me, item, &mut lately).await?,
             });
         }

@@ -68,12 +68,12 @@ impl Told {
         match (&self.detail, self.acknowledged_by) {
             (Detail::Acknowledged(items), Some(recipient)) => items
                 .iter()
-                .filter(|item| item.leaf == leaf)
-                .map(|item| Word {
+                .filter(|said| said.item.leaf == leaf)
+                .map(|said| Word {
                     recipient,
-                    happening: item.verdict.into(),
-                    effective: item.effective,
-                    reason: item.reason.clone(),
+                    happening: said.item.verdict.into(),
+                    effective: said.moved.any(),
+                    reason: said.item.reason.clone(),
                 })
                 .collect(),
             (Detail::Expired(items), _) => items
@@ -102,30 +102,18 @@ impl Told {
         may_see: impl Fn(PartnerNumber) -> bool,
     ) -> Option<Shown> {
         let items = match (&self.detail, self.acknowledged_by) {
-            (Detail::Acknowledged(items), Some(recipient)) if may_see(recipient) => {
-                prove(items, AcknowledgedDetail::leaf_data_of, |item| {
-                    wanted(item.leaf).then(|| proto::item_proof::Item::Acknowledged(item.item().to_proto()))
-                })
-            }
+            (Detail::Acknowledged(items), Some(recipient)) if may_see(recipient) => prove(
+                items,
+                |said: &AcknowledgedDetail| said.item.leaf_data(),
+                |said| wanted(said.item.leaf).then(|| proto::item_proof::Item::Acknowledged(said.item.to_proto())),
+            ),
             (Detail::Expired(items), _) => prove(items, ExpiredDetail::leaf_data, |item| {
-                (wanted(item.leaf) && may_see(item.recipient)).then(|| {
-                    proto::item_proof::Item::Expired(proto::ExpiredItem {
-                        salt: item.salt.to_bytes(),
-                        leaf_index: item.leaf.0,
-                        recipient: item.recipient.0,
-                        outcome: item.outcome.into(),
-                    })
-                })
+                (wanted(item.leaf) && may_see(item.recipient))
+                    .then(|| proto::item_proof::Item::Expired(item.to_proto()))
             }),
             _ => return None,
         };
         (!items.is_empty()).then(|| Shown { seq: self.seq, opening: self.opening.clone(), items })
-    }
-}
-
-impl AcknowledgedDetail {
-    fn leaf_data_of(&self) -> Hash {
-        self.item().leaf_data()
     }
 }
 
@@ -165,17 +153,6 @@ impl Exchange {
         Ok((entry, opening))
     }
 
-    /// Which items of an acknowledgement moved something, in order.
-    pub(super) async fn effective(&self, seq: Seq) -> Result<Vec<bool>, Refusal> {
-        let (entry, _) = self.entry(seq).await?;
-        match StoredDetail::decode(&entry.detail) {
-            Ok(StoredDetail::Whole(Detail::Acknowledged(items))) => {
-                Ok(items.iter().map(|item| item.effective).collect())
-            }
-            _ => Err(damaged(seq, "detail")),
-        }
-    }
-
     /// A statement as it stands, with no items.
     pub(super) async fn shown(&self, seq: Seq) -> Result<Shown, Refusal> {
         let (_, opening) = self.entry(seq).await?;
@@ -204,21 +181,20 @@ impl Exchange {
         }
         let (entry, opening) = self.entry(seq).await?;
         let statement = Statement::decode(opening.statement.clone()).map_err(|_| damaged(seq, "statement"))?;
+        let detail = StoredDetail::decode(&entry.detail, &statement.event).map_err(|_| damaged(seq, "detail"))?;
         let Event::Accepted(accepted) = statement.event else { return Ok(None) };
         let open = self.view().open(seq).map(|open| open.recipients().clone());
         let recipients = match open {
             Some(recipients) => recipients,
-            None => self.recipients(seq, &entry).await?,
+            None => self.recipients(seq, &detail).await?,
         };
         Ok(Some(Found { seq, opening, accepted, recipients }))
     }
 
-    async fn recipients(&self, seq: Seq, entry: &Stored) -> Result<Arc<RecipientSet>, Refusal> {
-        let Ok(StoredDetail::Audience(root)) = StoredDetail::decode(&entry.detail) else {
-            return Err(damaged(seq, "detail"));
-        };
-        let sets = self.store.sets(&[SetId(root)]).await.map_err(unreadable)?;
-        let set = sets.first().and_then(|set| RecipientSet::decode(set)).filter(|set| set.root() == root);
+    async fn recipients(&self, seq: Seq, detail: &StoredDetail) -> Result<Arc<RecipientSet>, Refusal> {
+        let StoredDetail::Audience(root) = detail else { return Err(damaged(seq, "detail")) };
+        let sets = self.store.sets(&[SetId(*root)]).await.map_err(unreadable)?;
+        let set = sets.first().and_then(|set| RecipientSet::decode(set)).filter(|set| set.root() == *root);
         set.map(Arc::new).ok_or_else(|| damaged(seq, "recipient set"))
     }
 
@@ -252,10 +228,11 @@ impl Exchange {
             Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
             _ => None,
         };
-        let detail = match StoredDetail::decode(&entry.detail).map_err(|_| damaged(seq, "detail"))? {
-            StoredDetail::Whole(detail) => detail,
-            StoredDetail::Audience(_) => Detail::None,
-        };
+        let detail =
+            match StoredDetail::decode(&entry.detail, &statement.event).map_err(|_| damaged(seq, "detail"))? {
+                StoredDetail::Whole(detail) => detail,
+                StoredDetail::Audience(_) => Detail::None,
+            };
         Ok(Told { seq, opening, detail, acknowledged_by })
     }
 }

@@ -4,6 +4,7 @@ mod codec;
 mod convert;
 mod directory;
 mod exchange;
+mod guard;
 mod log;
 mod operator;
 mod status;
@@ -13,6 +14,7 @@ mod generated {
     include!("generated/liaison.v1.rs");
 }
 
+pub use guard::{Guard, Guarded, OnLine, Room};
 pub use operator::{Operator, Reloading, Status as NodeStatus};
 
 use std::sync::Arc;

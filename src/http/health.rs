@@ -3,22 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
-use liaison_protocol::id::Micros;
-
 /// The single writer comes round at least once a second; the slowest disk that is still believed takes seconds (FAULTS 88).
 const WRITER_SILENT_MAX: Duration = Duration::from_secs(60);
 
 /// What is known of a node at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// Wall clock.
-    pub now: Micros,
     /// Partners may call.
     pub serving: bool,
     /// It has been asked to stop.
     pub draining: bool,
-    /// The end of its own certificate. None: it is not serving.
-    pub certificate_valid_until: Option<Micros>,
+    /// Its own certificate has ended.
+    pub certificate_over: bool,
     /// How long the single writer has not come round.
     pub writer_silent: Duration,
     /// The store has no room for notices.
@@ -92,7 +88,7 @@ impl Unready {
             Self::Draining => facts.draining,
             Self::StoreStalled => facts.serving && facts.writer_silent > WRITER_SILENT_MAX,
             Self::StoreFull => facts.store_full,
-            Self::CertificateExpired => facts.certificate_valid_until.is_some_and(|until| until < facts.now),
+            Self::CertificateExpired => facts.certificate_over,
             Self::ClocksApart => facts.clocks_apart,
             Self::AuditLosing => facts.audit_losing,
         }
@@ -121,10 +117,9 @@ mod tests {
 
     fn well() -> Facts {
         Facts {
-            now: Micros(1_000),
             serving: true,
             draining: false,
-            certificate_valid_until: Some(Micros(1_001)),
+            certificate_over: false,
             writer_silent: Duration::from_secs(1),
             store_full: false,
             clocks_apart: false,
@@ -136,11 +131,11 @@ mod tests {
     fn every_fact_that_makes_a_node_unready_is_said_alone_and_only_a_stalled_writer_asks_for_a_restart() {
         assert_eq!(unready(&well()), []);
         let rows: &[(Unready, fn(&mut Facts))] = &[
-            (Unready::Starting, |facts| (facts.serving, facts.certificate_valid_until) = (false, None)),
+            (Unready::Starting, |facts| facts.serving = false),
             (Unready::Draining, |facts| facts.draining = true),
             (Unready::StoreStalled, |facts| facts.writer_silent = WRITER_SILENT_MAX + Duration::from_micros(1)),
             (Unready::StoreFull, |facts| facts.store_full = true),
-            (Unready::CertificateExpired, |facts| facts.certificate_valid_until = Some(Micros(999))),
+            (Unready::CertificateExpired, |facts| facts.certificate_over = true),
             (Unready::ClocksApart, |facts| facts.clocks_apart = true),
             (Unready::AuditLosing, |facts| facts.audit_losing = true),
         ];
@@ -153,7 +148,7 @@ mod tests {
             assert_eq!(stalled(&facts).is_some(), *reason == Unready::StoreStalled, "{reason}");
         }
         let mut stopping = well();
-        (stopping.serving, stopping.draining, stopping.certificate_valid_until) = (false, true, None);
+        (stopping.serving, stopping.draining) = (false, true);
         assert_eq!(unready(&stopping), [Unready::Draining], "whoever has stopped does not start");
     }
 }

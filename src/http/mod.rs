@@ -40,6 +40,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 pub trait Process: Send + Sync + 'static {
     /// The end of the certificate that handshakes show now.
     fn certificate_valid_until(&self) -> Micros;
+    /// Whether nobody new can come because that end has passed.
+    fn certificate_is_over(&self, now: Micros) -> bool;
     /// Lines open now.
     fn connections(&self) -> usize;
 }
@@ -95,10 +97,9 @@ impl Ops {
         let serving = self.serving.load_full();
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         Facts {
-            now,
             serving: serving.is_some(),
             draining: self.draining.load(Relaxed),
-            certificate_valid_until: serving.map(|serving| serving.process.certificate_valid_until()),
+            certificate_over: serving.is_some_and(|serving| serving.process.certificate_is_over(now)),
             writer_silent: self.counts.turned.age(monotonic),
             store_full: self.counts.store_full.is_set(),
             clocks_apart: self.counts.clocks_apart.is_set(),

@@ -3,13 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use liaison_protocol::id::{Hash, Micros, NetworkName};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use super::{BadPeer, Owner, Peer};
+use super::{BadPeer, DenyList, Owner, Peer, RevocationLists};
 
 /// What the directory pins for one owner.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Identities {
     anchors: Vec<TrustAnchor<'static>>,
     signing_keys: HashSet<Vec<u8>>,
     unreadable: Vec<Owner>,
+    lists: Arc<RevocationLists>,
+    denied: Arc<DenyList>,
 }
 
 struct Recognised {
@@ -49,6 +52,8 @@ impl Identities {
             anchors: Vec::new(),
             signing_keys: signing_keys.into_iter().collect(),
             unreadable: Vec::new(),
+            lists: Arc::default(),
+            denied: Arc::default(),
         };
         let mut seen = HashSet::new();
         for (owner, Pins { authorities, keys }) in pins {
@@ -66,6 +71,20 @@ impl Identities {
             all.owners.insert(owner, Recognised { anchors, keys });
         }
         all
+    }
+
+    /// Also judged by revocation lists.
+    #[must_use]
+    pub fn with_lists(mut self, lists: Arc<RevocationLists>) -> Self {
+        self.lists = lists;
+        self
+    }
+
+    /// Whoever the operator denies stays outside, whatever the directory says.
+    #[must_use]
+    pub fn denying(mut self, denied: Arc<DenyList>) -> Self {
+        self.denied = denied;
+        self
     }
 
     /// Whose certificates these identities are.
@@ -90,15 +109,45 @@ impl Identities {
     /// That the other end holds the leaf's key is for TLS to prove.
     pub fn admit(&self, chain: &[CertificateDer<'_>], now: Micros) -> Result<Peer, BadPeer> {
         let peer = Peer::from_verified_chain(chain, &self.network)?;
+        if self.denied.denies(&peer.identity) || self.denied.denies_key(&peer.key) {
+            return Err(BadPeer::Denied);
+        }
         if self.signing_keys.contains(&*peer.point) {
             return Err(BadPeer::SigningKey);
         }
         let Some(owner) = self.owners.get(&peer.identity.owner()) else {
-            verify(chain, &self.anchors, now)?;
+            self.verify(chain, &self.anchors, now)?;
             return Ok(peer);
         };
-        verify(chain, &owner.anchors, now)?;
+        self.verify(chain, &owner.anchors, now)?;
         if owner.keys.is_empty() || owner.keys.contains(&peer.key) { Ok(peer) } else { Err(BadPeer::KeyNotPinned) }
+    }
+
+    /// RFC 5280, section 6, by webpki, whose own budgets bound the work; then whether a certificate of the path is revoked.
+    fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        anchors: &[TrustAnchor<'_>],
+        now: Micros,
+    ) -> Result<(), BadPeer> {
+        let (leaf, intermediates) = chain.split_first().ok_or(BadPeer::NoCertificate)?;
+        let since = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
+        let leaf = EndEntityCert::try_from(leaf).map_err(|error| bad_chain(&error))?;
+        let path = leaf
+            .verify_for_usage(
+                ALL_VERIFICATION_ALGS,
+                anchors,
+                intermediates,
+                UnixTime::since_unix_epoch(since),
+                KeyUsage::client_auth(),
+                None,
+                None,
+            )
+            .map_err(|error| bad_chain(&error))?;
+        let denied = path
+            .intermediate_certificates()
+            .any(|authority| self.denied.denies_key(&Hash::of(&[&authority.subject_public_key_info()])));
+        if denied { Err(BadPeer::Denied) } else { self.lists.judge(&path, now) }
     }
 }
 
@@ -111,26 +160,6 @@ impl fmt::Debug for Identities {
             .field("authorities", &self.anchors.len())
             .finish_non_exhaustive()
     }
-}
-
-/// RFC 5280, section 6, by webpki, whose own budgets bound the work.
-fn verify(chain: &[CertificateDer<'_>], anchors: &[TrustAnchor<'_>], now: Micros) -> Result<(), BadPeer> {
-    let (leaf, intermediates) = chain.split_first().ok_or(BadPeer::NoCertificate)?;
-    let since = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
-    EndEntityCert::try_from(leaf)
-        .and_then(|leaf| {
-            leaf.verify_for_usage(
-                ALL_VERIFICATION_ALGS,
-                anchors,
-                intermediates,
-                UnixTime::since_unix_epoch(since),
-                KeyUsage::client_auth(),
-                None,
-                None,
-            )
-            .map(|_| ())
-        })
-        .map_err(|error| bad_chain(&error))
 }
 
 fn bad_chain(error: &webpki::Error) -> BadPeer {

@@ -101,7 +101,7 @@ pub fn resolve(
 ) -> Result<Resolved, Refusal> {
     let rows = directory.rows(caller.number, manifest.kind);
     let admitted: Vec<_> = rows.iter().filter(|row| row.admits(&manifest.handling, manifest.precedence)).collect();
-    let in_force = || admitted.iter().filter(|row| row.from <= now && now < row.until);
+    let in_force = || admitted.iter().filter(|row| row.outside(now).is_none());
     let mut reachable = in_force().fold(RoaringBitmap::new(), |set, row| set | &*row.recipients);
     reachable.remove(caller.number.0);
 

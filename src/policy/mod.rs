@@ -3,9 +3,11 @@
 mod audience;
 mod compile;
 mod decide;
+mod explain;
 #[cfg(test)]
 mod tests;
 
 pub use audience::{Audience, RecipientSet};
 pub use compile::CompiledDirectory;
 pub use decide::{Permit, Resolved, authorise, resolve};
+pub use explain::{Candidate, Explanation, Lack, explain};

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use liaison_protocol::ack::Item;
 use liaison_protocol::id::{Hash, LeafIndex, NoticeId, PartnerNumber};
-use liaison_protocol::proto::{self, ExpiredOutcome, Verdict};
+use liaison_protocol::proto::{self, ExpiredOutcome};
+use liaison_protocol::statement::{Acknowledged, Event};
 use liaison_protocol::tlog::entry::Salt;
-use liaison_protocol::tlog::items;
+use liaison_protocol::tlog::items::{self, ItemTree};
+use liaison_protocol::tlog::moved::{self, Moved};
 use prost::Message as _;
 
 use crate::policy::RecipientSet;
@@ -37,30 +39,22 @@ pub enum StoredDetail {
 /// One item of an acknowledgement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AcknowledgedDetail {
-    /// The recipient's salt.
-    pub salt: Salt,
-    /// The leaf it speaks of, in the log now open.
-    pub leaf: LeafIndex,
-    /// The notice it speaks of.
-    pub notice: NoticeId,
-    /// What it says.
-    pub verdict: Verdict,
-    /// Why it was refused.
-    pub reason: String,
-    /// Whether it moved anything; one that did not is kept because it was signed with the others.
-    pub effective: bool,
+    /// As the recipient signed it; its leaf is one of the log now open.
+    pub item: Item,
+    /// What it moved; one that moved nothing is kept because it was signed with the others.
+    pub moved: Moved,
 }
 
 impl AcknowledgedDetail {
-    /// As the recipient signed it.
-    pub fn item(&self) -> Item {
-        Item {
-            salt: self.salt,
-            leaf: self.leaf,
-            notice: self.notice,
-            verdict: self.verdict,
-            reason: self.reason.clone(),
-        }
+    /// The items of a statement, each with what it moved. None: they are not those that it commits to.
+    fn of(said: &Acknowledged, items: Vec<Item>) -> Option<Vec<Self>> {
+        let leaf_data: Vec<_> = items.iter().map(Item::leaf_data).collect();
+        let same =
+            said.count as usize == items.len() && ItemTree::over(leaf_data.iter().copied()).root() == said.root;
+        let with = |((nth, item), leaf_data): ((usize, Item), &Hash)| {
+            Some(Self { item, moved: moved::unpack(&said.moved, nth as u64, leaf_data)? })
+        };
+        same.then(|| items.into_iter().enumerate().zip(&leaf_data).map(with).collect())?
     }
 }
 
@@ -71,6 +65,8 @@ pub struct ExpiredDetail {
     pub salt: Salt,
     /// The leaf it speaks of, in the log now open.
     pub leaf: LeafIndex,
+    /// The notice it speaks of.
+    pub notice: NoticeId,
     /// Whose time ran out.
     pub recipient: PartnerNumber,
     /// How.
@@ -80,14 +76,31 @@ pub struct ExpiredDetail {
 impl ExpiredDetail {
     /// Its leaf data in the items tree.
     pub fn leaf_data(&self) -> Hash {
-        items::expired(&self.salt, self.leaf, self.recipient, self.outcome)
+        items::expired(&self.salt, self.leaf, &self.notice, self.recipient, self.outcome)
+    }
+
+    /// As on the wire.
+    pub fn to_proto(&self) -> proto::ExpiredItem {
+        proto::ExpiredItem {
+            salt: self.salt.to_bytes(),
+            leaf_index: self.leaf.0,
+            recipient: self.recipient.0,
+            outcome: self.outcome.into(),
+            notice_id: self.notice.to_bytes(),
+        }
     }
 }
 
-/// A stored detail is not one.
+/// Why a stored detail is not the one of its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored detail cannot be read")]
-pub struct BadDetail;
+pub enum BadDetail {
+    /// It is none.
+    #[error("its detail cannot be read")]
+    Unreadable,
+    /// It is another's.
+    #[error("its detail is another than it commits to")]
+    Another,
+}
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Wire {
@@ -100,21 +113,19 @@ enum Body {
     #[prost(bytes, tag = "1")]
     Audience(Vec<u8>),
     #[prost(message, tag = "2")]
-    Acknowledged(Acknowledged),
+    Acknowledged(AcknowledgedItems),
     #[prost(message, tag = "3")]
-    Expired(Expired),
+    Expired(ExpiredItems),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Acknowledged {
+struct AcknowledgedItems {
     #[prost(message, repeated, tag = "1")]
     items: Vec<proto::AcknowledgedItem>,
-    #[prost(bool, repeated, tag = "2")]
-    effective: Vec<bool>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Expired {
+struct ExpiredItems {
     #[prost(message, repeated, tag = "1")]
     items: Vec<proto::ExpiredItem>,
 }
@@ -125,61 +136,52 @@ impl Detail {
         let body = match self {
             Self::None => return Bytes::new(),
             Self::Audience(set) => Body::Audience(set.root().0.to_vec()),
-            Self::Acknowledged(items) => Body::Acknowledged(Acknowledged {
-                items: items.iter().map(|item| item.item().to_proto()).collect(),
-                effective: items.iter().map(|item| item.effective).collect(),
+            Self::Acknowledged(items) => Body::Acknowledged(AcknowledgedItems {
+                items: items.iter().map(|detail| detail.item.to_proto()).collect(),
             }),
-            Self::Expired(items) => Body::Expired(Expired {
-                items: items
-                    .iter()
-                    .map(|item| proto::ExpiredItem {
-                        salt: item.salt.to_bytes(),
-                        leaf_index: item.leaf.0,
-                        recipient: item.recipient.0,
-                        outcome: item.outcome.into(),
-                    })
-                    .collect(),
-            }),
+            Self::Expired(items) => {
+                Body::Expired(ExpiredItems { items: items.iter().map(ExpiredDetail::to_proto).collect() })
+            }
         };
         Wire { body: Some(body) }.encode_to_vec().into()
     }
 }
 
 impl StoredDetail {
-    /// As [`Detail::encode`] wrote it.
-    pub fn decode(bytes: &Bytes) -> Result<Self, BadDetail> {
+    /// As [`Detail::encode`] wrote it beside a statement, which must commit to it. A recipient set is checked when it is handed in.
+    pub fn decode(bytes: &Bytes, event: &Event) -> Result<Self, BadDetail> {
+        use BadDetail::{Another, Unreadable};
         if bytes.is_empty() {
             return Ok(Self::Whole(Detail::None));
         }
-        let wire = Wire::decode(bytes.clone()).map_err(|_| BadDetail)?;
-        Ok(match wire.body.ok_or(BadDetail)? {
-            Body::Audience(root) => Self::Audience(Hash::from_slice(&root).ok_or(BadDetail)?),
-            Body::Acknowledged(Acknowledged { items, effective }) if items.len() == effective.len() => {
-                let read = |(item, effective): (&proto::AcknowledgedItem, bool)| {
-                    let item = Item::read(item, 0).map_err(|_| BadDetail)?;
-                    Ok(AcknowledgedDetail {
-                        salt: item.salt,
-                        leaf: item.leaf,
-                        notice: item.notice,
-                        verdict: item.verdict,
-                        reason: item.reason,
-                        effective,
-                    })
-                };
-                Self::Whole(Detail::Acknowledged(items.iter().zip(effective).map(read).collect::<Result<_, _>>()?))
+        let wire = Wire::decode(bytes.clone()).map_err(|_| Unreadable)?;
+        Ok(match (wire.body.ok_or(Unreadable)?, event) {
+            (Body::Audience(root), Event::Accepted(_)) => {
+                Self::Audience(Hash::from_slice(&root).ok_or(Unreadable)?)
             }
-            Body::Acknowledged(_) => return Err(BadDetail),
-            Body::Expired(Expired { items }) => {
+            (Body::Acknowledged(AcknowledgedItems { items }), Event::Acknowledged(said)) => {
+                let read = |item: &proto::AcknowledgedItem| Item::read(item, 0).map_err(|_| Unreadable);
+                let items = items.iter().map(read).collect::<Result<_, _>>()?;
+                Self::Whole(Detail::Acknowledged(AcknowledgedDetail::of(said, items).ok_or(Another)?))
+            }
+            (Body::Expired(ExpiredItems { items }), Event::Expired(said)) => {
                 let read = |item: &proto::ExpiredItem| {
                     Ok(ExpiredDetail {
-                        salt: Salt::from_slice(&item.salt).ok_or(BadDetail)?,
+                        salt: Salt::from_slice(&item.salt).ok_or(Unreadable)?,
                         leaf: LeafIndex(item.leaf_index),
+                        notice: NoticeId::from_slice(&item.notice_id).ok_or(Unreadable)?,
                         recipient: PartnerNumber(item.recipient),
                         outcome: item.outcome(),
                     })
                 };
-                Self::Whole(Detail::Expired(items.iter().map(read).collect::<Result<_, _>>()?))
+                let items: Vec<_> = items.iter().map(read).collect::<Result<_, _>>()?;
+                let root = ItemTree::over(items.iter().map(ExpiredDetail::leaf_data)).root();
+                if root != said.root || items.len() != said.count as usize {
+                    return Err(Another);
+                }
+                Self::Whole(Detail::Expired(items))
             }
+            _ => return Err(Another),
         })
     }
 }

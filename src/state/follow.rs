@@ -5,26 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use liaison_protocol::id::{Hash, Seq};
-use liaison_protocol::statement::{Event, Statement};
+use liaison_protocol::statement::Statement;
 use liaison_protocol::tlog::entry::Opening;
-use liaison_protocol::tlog::items::ItemTree;
 
-use super::{Detail, ExpiredDetail, StoredDetail, View};
+use super::{Detail, StoredDetail, View};
 use crate::policy::RecipientSet;
-
-/// Whether a statement commits to its stored items; a recipient set is checked when it is handed in.
-fn commits_to(event: &Event, detail: &StoredDetail) -> bool {
-    let (root, count, data): (_, _, Vec<_>) = match (event, detail) {
-        (Event::Acknowledged(said), StoredDetail::Whole(Detail::Acknowledged(items))) => {
-            (said.root, said.count, items.iter().map(|item| item.item().leaf_data()).collect())
-        }
-        (Event::Expired(said), StoredDetail::Whole(Detail::Expired(items))) => {
-            (said.root, said.count, items.iter().map(ExpiredDetail::leaf_data).collect())
-        }
-        _ => return true,
-    };
-    count as usize == data.len() && ItemTree::over(data).root() == root
-}
 
 /// History is broken at one place: the node stops there and says where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,10 +47,7 @@ impl Folding {
         let diverged = |problem: String| Diverged { seq, problem };
         let statement =
             Statement::decode(opening.statement.clone()).map_err(|refusal| diverged(refusal.message))?;
-        let detail = StoredDetail::decode(detail).map_err(|bad| diverged(bad.to_string()))?;
-        if !commits_to(&statement.event, &detail) {
-            return Err(diverged("its detail is another than it commits to".into()));
-        }
+        let detail = StoredDetail::decode(detail, &statement.event).map_err(|bad| diverged(bad.to_string()))?;
         let missing = match detail {
             StoredDetail::Audience(root) if !self.sets.contains_key(&root) => Some(root),
             _ => None,

@@ -19,9 +19,10 @@ pub use stage::{Decision, Draft, Outside, Proposal, Stage};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use liaison_protocol::id::{LeafIndex, Micros, PartnerNumber, Seq};
-use liaison_protocol::proto::{Precedence, RespondBy};
+use liaison_protocol::id::{LeafIndex, Micros, NoticeId, PartnerNumber, Seq};
+use liaison_protocol::proto::{ExpiredOutcome, Precedence, RespondBy};
 use liaison_protocol::statement::{Accepted, Event, HeadName, Statement};
+use liaison_protocol::tlog::moved::Moved;
 
 /// What an open notice is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,16 +117,21 @@ impl View {
                 self.accepted(seq, statement.observed_at, accepted, set.clone());
             }
             (Event::Acknowledged(acknowledged), Detail::Acknowledged(items)) => {
-                for item in items.iter().filter(|item| item.effective) {
-                    let happened = Happening::from(item.verdict);
-                    self.happened(item.leaf, acknowledged.recipient, happened)
-                        .ok_or_else(|| diverged("acknowledges what is not open"))?;
+                for AcknowledgedDetail { item, moved } in items {
+                    let happening = Happening::from(item.verdict);
+                    if self.happened(item.leaf, &item.notice, acknowledged.recipient, happening) != *moved {
+                        return Err(diverged("an acknowledgement moved something else than it states"));
+                    }
                 }
             }
             (Event::Expired(_), Detail::Expired(items)) => {
-                for item in items {
-                    self.happened(item.leaf, item.recipient, Happening::from(item.outcome))
-                        .ok_or_else(|| diverged("expires what is not open"))?;
+                // Their order says nothing. Where both deadlines of a notice were over, the time to decide came first.
+                let (decisions, deliveries): (Vec<_>, Vec<_>) =
+                    items.iter().partition(|item| item.outcome == ExpiredOutcome::Unanswered);
+                for item in decisions.into_iter().chain(deliveries) {
+                    if !self.happened(item.leaf, &item.notice, item.recipient, item.outcome.into()).any() {
+                        return Err(diverged("expires what is not open"));
+                    }
                 }
             }
             (Event::MailboxStated(_), Detail::None) => {}
@@ -153,10 +159,22 @@ impl View {
         self.open.insert(seq, open);
     }
 
-    /// Moves what it moves; None if it moves nothing: the notice is not open for this recipient.
-    fn happened(&mut self, leaf: LeafIndex, recipient: PartnerNumber, happening: Happening) -> Option<()> {
-        let of = self.seq(leaf)?;
-        let open = self.open.get_mut(&of).filter(|open| open.moves(recipient, happening) == Some(true))?;
+    /// Moves what it moves, and says what that was: nothing, where the notice is not open for this recipient.
+    fn happened(
+        &mut self,
+        leaf: LeafIndex,
+        notice: &NoticeId,
+        recipient: PartnerNumber,
+        happening: Happening,
+    ) -> Moved {
+        let Some(of) = self.seq(leaf) else { return Moved::NOTHING };
+        let Some(open) = self.open.get_mut(&of).filter(|open| open.notice() == *notice) else {
+            return Moved::NOTHING;
+        };
+        let moved = open.moves(recipient, happening);
+        if !moved.any() {
+            return moved;
+        }
         if open.settle(recipient, happening)
             && let Some(mailbox) = self.mailboxes.get_mut(&recipient)
         {
@@ -169,10 +187,10 @@ impl View {
             self.deadlines.remove(&(respond_at, of, Deadline::Respond));
         }
         if open.is_closed() {
-            let open = self.open.remove(&of)?;
             self.deadlines.remove(&(open.expires_at(), of, Deadline::Expire));
+            self.open.remove(&of);
         }
-        Some(())
+        moved
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use liaison_protocol::id::{Micros, NoticeId, PartnerNumber};
 use liaison_protocol::proto::Precedence;
 use liaison_protocol::statement::Accepted;
+use liaison_protocol::tlog::moved::Moved;
 use roaring::RoaringBitmap;
 
 use super::delivery::Happening;
@@ -70,14 +71,18 @@ impl Open {
         &self.recipients
     }
 
-    /// Whether a happening would move anything for a recipient. None: not a recipient.
-    pub fn moves(&self, recipient: PartnerNumber, happening: Happening) -> Option<bool> {
+    /// What a happening would move for a partner; nothing for one who is no recipient.
+    pub fn moves(&self, recipient: PartnerNumber, happening: Happening) -> Moved {
         let number = recipient.0;
-        self.recipients.members().contains(number).then(|| match happening {
-            Happening::Received | Happening::NotDelivered => self.waits(number),
-            Happening::Accepted | Happening::Refused => self.waits(number) || self.undecided_by(number),
-            Happening::Unanswered => self.undecided_by(number),
-        })
+        if !self.recipients.members().contains(number) {
+            return Moved::NOTHING;
+        }
+        let (waits, undecided) = (self.waits(number), self.undecided_by(number));
+        match happening {
+            Happening::Received | Happening::NotDelivered => Moved { delivery: waits, decision: false },
+            Happening::Accepted | Happening::Refused => Moved { delivery: waits, decision: undecided },
+            Happening::Unanswered => Moved { delivery: false, decision: undecided },
+        }
     }
 
     pub(super) fn waits(&self, number: u32) -> bool {

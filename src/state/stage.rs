@@ -13,6 +13,7 @@ use liaison_protocol::receipt::retain_until;
 use liaison_protocol::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
 use liaison_protocol::tlog::entry::Salt;
 use liaison_protocol::tlog::items::ItemTree;
+use liaison_protocol::tlog::moved::{self, Moved};
 
 use super::{AcknowledgedDetail, Deadline, Detail, ExpiredDetail, Happening, View};
 use crate::policy::Permit;
@@ -232,12 +233,12 @@ impl<'v, O: Outside> Stage<'v, O> {
         }
     }
 
-    /// Whether an item would move anything now, with what this batch has settled already. None: not consigned, or closed.
-    fn moves(&self, seq: Seq, notice: &NoticeId, recipient: PartnerNumber, happening: Happening) -> Option<bool> {
-        let mut open = std::borrow::Cow::Borrowed(self.view.open(seq)?);
-        if open.notice() != *notice {
-            return None;
-        }
+    /// What an item would move now, with what this batch has settled already: nothing where it was not consigned, or is closed.
+    fn moves(&self, seq: Seq, notice: &NoticeId, recipient: PartnerNumber, happening: Happening) -> Moved {
+        let Some(open) = self.view.open(seq).filter(|open| open.notice() == *notice) else {
+            return Moved::NOTHING;
+        };
+        let mut open = std::borrow::Cow::Borrowed(open);
         for earlier in self.settled.get(&(seq, recipient)).into_iter().flatten() {
             open.to_mut().settle(recipient, *earlier);
         }
@@ -254,24 +255,21 @@ impl<'v, O: Outside> Stage<'v, O> {
         if self.under.map(|head| head.version) != Some(judged_under) {
             return Decision::Stale;
         }
+        let [now, other] = self.times.map(|time| acknowledgement.signed().in_time(time));
+        if let Err(refusal) = now.or_else(|refusal| other.map_err(|_| refusal)) {
+            return Decision::Refused(refusal);
+        }
         let mut details = Vec::with_capacity(acknowledgement.items().len());
         let mut about = Vec::new();
         for item in acknowledgement.items() {
             let seq = Seq(item.leaf.0.saturating_add(self.view.base));
             let happening = Happening::from(item.verdict);
-            let effective = self.moves(seq, &item.notice, recipient, happening) == Some(true);
-            if effective {
+            let moved = self.moves(seq, &item.notice, recipient, happening);
+            if moved.any() {
                 self.settled.entry((seq, recipient)).or_default().push(happening);
                 about.push(seq);
             }
-            details.push(AcknowledgedDetail {
-                salt: item.salt,
-                leaf: item.leaf,
-                notice: item.notice,
-                verdict: item.verdict,
-                reason: item.reason.clone(),
-                effective,
-            });
+            details.push(AcknowledgedDetail { item: item.clone(), moved });
         }
         if about.is_empty() {
             // Everything had been settled: whoever asks reads from the store what settled it.
@@ -280,11 +278,13 @@ impl<'v, O: Outside> Stage<'v, O> {
         about.sort_unstable();
         about.dedup();
         let signed = acknowledgement.signed();
+        let leaf_data = acknowledgement.leaf_data().iter().copied();
         let event = Event::Acknowledged(Acknowledged {
             recipient,
             envelope: acknowledgement.envelope().clone(),
             root: signed.root,
             count: signed.count,
+            moved: moved::pack(details.iter().map(|detail| detail.moved).zip(leaf_data)),
         });
         let nth = self.draft(event, Detail::Acknowledged(details));
         self.drafts[nth].about = about;
@@ -299,7 +299,7 @@ impl<'v, O: Outside> Stage<'v, O> {
             let Some(open) = self.view.open(seq) else {
                 continue;
             };
-            let leaf = LeafIndex(seq.0 - self.view.base);
+            let (leaf, notice) = (LeafIndex(seq.0 - self.view.base), open.notice());
             let mut items: Vec<(PartnerNumber, ExpiredOutcome)> = match which {
                 Deadline::Respond => open.undecided().map(|number| (number, ExpiredOutcome::Unanswered)).collect(),
                 Deadline::Expire => {
@@ -318,7 +318,7 @@ impl<'v, O: Outside> Stage<'v, O> {
             }
             for (recipient, outcome) in items {
                 self.settled.entry((seq, recipient)).or_default().push(Happening::from(outcome));
-                details.push(ExpiredDetail { salt: self.outside.salt(), leaf, recipient, outcome });
+                details.push(ExpiredDetail { salt: self.outside.salt(), leaf, notice, recipient, outcome });
             }
             about.push(seq);
             deadline = Some(at);
@@ -331,6 +331,8 @@ impl<'v, O: Outside> Stage<'v, O> {
         };
         about.sort_unstable();
         about.dedup();
+        // In an order that says nothing: an item's place must not tell its party who else was late.
+        details.sort_by_cached_key(|item| item.leaf_data().0);
         let root = ItemTree::over(details.iter().map(ExpiredDetail::leaf_data)).root();
         let event = Event::Expired(Expired { deadline, root, count: details.len() as u32 });
         let nth = self.draft(event, Detail::Expired(details));
@@ -426,6 +428,7 @@ mod tests {
             system: "ops-1".parse().unwrap(),
             count: 1,
             root: tree(std::slice::from_ref(&item)).root(),
+            signed_at: NOW,
         };
         let key = TrustedKey {
             id: signer.public().id(),

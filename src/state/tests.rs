@@ -102,7 +102,11 @@ impl Node {
     fn expired(&self) -> Vec<(u64, u32, ExpiredOutcome)> {
         match &self.last().1 {
             Detail::Expired(items) => {
-                items.iter().map(|item| (item.leaf.0, item.recipient.0, item.outcome)).collect()
+                assert!(items.is_sorted_by_key(|item| item.leaf_data().0), "their order must say nothing");
+                let mut said: Vec<_> =
+                    items.iter().map(|item| (item.leaf.0, item.recipient.0, item.outcome)).collect();
+                said.sort_by_key(|(leaf, recipient, outcome)| (*leaf, *recipient, *outcome as i32));
+                said
             }
             other => panic!("{other:?}"),
         }
@@ -163,16 +167,21 @@ fn one_signature_over_good_and_bad_items_settles_the_good_ones_only() {
     let items = [
         (LeafIndex(2), one_id, Verdict::Received),
         (LeafIndex(2), one_id, Verdict::Received),
-        (LeafIndex(2), two_id, Verdict::Accepted),
         (LeafIndex(3), two_id, Verdict::Accepted),
         (LeafIndex(0), one_id, Verdict::Accepted),
         (LeafIndex(u64::MAX), one_id, Verdict::Accepted),
-        (LeafIndex(2), one_id, Verdict::Accepted),
     ];
+    let moved = |node: &Node| {
+        let Detail::Acknowledged(said) = &node.last().1 else { panic!("{:?}", node.last()) };
+        said.iter().map(|item| (item.moved.delivery, item.moved.decision)).collect::<Vec<_>>()
+    };
     assert_eq!(node.batch(&[world.acknowledge("DE", &items)]), [Decision::State(0)]);
-    let Detail::Acknowledged(said) = &node.last().1 else { panic!("{:?}", node.last()) };
-    let effective: Vec<_> = said.iter().map(|item| item.effective).collect();
-    assert_eq!(effective, [true, false, false, false, false, false, true]);
+    assert_eq!(moved(&node), [(true, false), (false, false), (false, false), (false, false), (false, false)]);
+    // Crossed with another's notice it says nothing; later it decides what it had received.
+    let crossed = world.acknowledge("DE", &[(LeafIndex(2), two_id, Verdict::Accepted)]);
+    let decided = world.acknowledge("DE", &[(LeafIndex(2), one_id, Verdict::Accepted)]);
+    assert_eq!(node.batch(&[crossed, decided]), [Decision::Stale, Decision::State(0)]);
+    assert_eq!(moved(&node), [(false, true)]);
     assert!(node.view.open(Seq(3)).is_some(), "another's notice is untouched");
     assert!(node.view == node.folded());
 }
@@ -218,8 +227,8 @@ fn both_deadlines_in_one_pass_close_nobody_twice() {
         node.expired(),
         [
             (2, number("DE"), ExpiredOutcome::Unanswered),
-            (2, number("IT"), ExpiredOutcome::Unanswered),
             (2, number("IT"), ExpiredOutcome::NotSigned),
+            (2, number("IT"), ExpiredOutcome::Unanswered),
         ]
     );
     assert_eq!((node.view.open(Seq(2)), node.view.next_deadline()), (None, None));
@@ -335,9 +344,13 @@ fn a_history_that_cannot_have_been_is_refused() {
             said.recipient = PartnerNumber(4);
         }),
         ("signed twice", 4, |history| history.insert(3, history[3].clone())),
+        ("moved less than it states", 3, |history| {
+            let Detail::Acknowledged(items) = &mut history[3].1 else { unreachable!() };
+            items[0].moved.decision = false;
+        }),
         ("a leaf that is not there", 3, |history| {
             let Detail::Acknowledged(items) = &mut history[3].1 else { unreachable!() };
-            items[0].leaf = LeafIndex(u64::MAX);
+            items[0].item.leaf = LeafIndex(u64::MAX);
         }),
         ("expired after it was signed for", 4, |history| {
             let Detail::Expired(items) = &mut history[4].1 else { unreachable!() };
@@ -375,7 +388,7 @@ fn stored_items_other_than_the_statement_commits_to_are_refused() {
     let (mut signed, mut expired) = (node.history[3].clone(), node.history[4].clone());
     assert!(read(&signed) && read(&expired));
     let Detail::Acknowledged(items) = &mut signed.1 else { unreachable!() };
-    items[0].verdict = Verdict::Accepted;
+    items[0].item.verdict = Verdict::Accepted;
     let Detail::Expired(items) = &mut expired.1 else { unreachable!() };
     items.push(items[0].clone());
     assert!(!read(&signed) && !read(&expired));

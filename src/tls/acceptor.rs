@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
@@ -105,8 +105,7 @@ impl Acceptor {
         if Arc::ptr_eq(&identities, &accepted.judged_by) {
             return Ok(());
         }
-        let chain = accepted.stream.get_ref().1.peer_certificates();
-        let chain = chain.expect("a full handshake shows a certificate");
+        let chain = accepted.chain();
         match identities.admit(chain, self.clock.now()) {
             Ok(_) => Ok(()),
             Err(why) => Err(Rejected::new(why, &chain[0]).into()),
@@ -136,6 +135,13 @@ pub(super) struct Accepted {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) peer: Arc<Peer>,
     judged_by: Arc<Identities>,
+}
+
+impl Accepted {
+    /// What the client showed, leaf first.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        self.stream.get_ref().1.peer_certificates().expect("a full handshake shows a certificate")
+    }
 }
 
 /// Why there is no line.

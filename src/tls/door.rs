@@ -12,10 +12,9 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::acceptor::{Accepted, Acceptor, Refused};
-use super::line::{Caller, Line};
+use super::line::{Caller, Ending, Line};
 use super::lines::{Full, Limits, Lines, Slot};
 use crate::shutdown::Shutdown;
 
@@ -157,14 +156,13 @@ impl Entrance {
     }
 
     fn line(&self, accepted: Accepted, address: SocketAddr, mut slot: Slot) -> Result<Line, Refused> {
-        let ended = CancellationToken::new();
-        slot.open(&accepted.peer, &ended).map_err(Refused::Full)?;
-        // In this order: whoever changes identities and then ends lines either finds this one in the list, or is seen here.
+        let ending = Ending::default();
+        let load = slot.open(&accepted.peer, accepted.chain(), &ending).map_err(Refused::Full)?;
+        // In this order: whoever changes identities and then judges lines either finds this one in the list, or is seen here.
         self.acceptor.recheck(&accepted)?;
-        let caller = Caller { peer: accepted.peer, address };
         let clock = self.acceptor.clock().clone();
-        let limits = self.lines.limits();
-        Ok(Line::new(accepted.stream, caller, ended, slot, limits, clock))
+        let caller = Caller::new(accepted.peer, address, ending, load, clock);
+        Ok(Line::new(accepted.stream, caller, slot, self.lines.limits()))
     }
 }
 

@@ -1,5 +1,10 @@
-//! An authenticated connection, as bytes. It can be ended from outside, and ends itself when nothing comes from the other end.
+//! An authenticated connection, as bytes. It can be ended from outside, and ends itself when nothing comes from the other end or
+//! the other end takes nothing.
 
+mod ending;
+mod silence;
+
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,51 +13,104 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use liaison_protocol::reason::Refusal;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-use super::lines::{Limits, Slot};
+pub(super) use ending::Ending;
+use silence::Silence;
+
+use super::lines::{Limits, Load, Slot};
 use crate::clock::SharedClock;
 use crate::peer::Peer;
 
-/// HTTP/2's first bytes (RFC 9113, section 3.4). Until they are here, no ping watches over the connection.
-const PREFACE_BYTES: usize = 24;
-
 /// Who is on a line and from where: in the extensions of every request that comes over it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Caller {
     /// Who was authenticated.
     pub peer: Arc<Peer>,
     /// Where the connection comes from. For logs; nothing is decided by it.
     pub address: SocketAddr,
+    ending: Ending,
+    load: Arc<Load>,
+    clock: SharedClock,
+}
+
+impl Caller {
+    pub(super) fn new(
+        peer: Arc<Peer>,
+        address: SocketAddr,
+        ending: Ending,
+        load: Arc<Load>,
+        clock: SharedClock,
+    ) -> Self {
+        Self { peer, address, ending, load, clock }
+    }
+
+    /// What the peer has under way on all its lines.
+    pub fn load(&self) -> &Arc<Load> {
+        &self.load
+    }
+
+    /// Why the line is ending, if it is.
+    pub fn ending(&self) -> Option<Refusal> {
+        self.ending.why().cloned()
+    }
+
+    /// Returns when the line begins to end, with what its calls are to be told.
+    pub fn ended(&self) -> impl Future<Output = Refusal> + Send + use<> {
+        let (begun, ending) = (self.ending.begun(), self.ending.clone());
+        async move {
+            begun.await;
+            ending.why().cloned().expect("an end begins with its reason")
+        }
+    }
+
+    /// Time by the line's clock.
+    pub fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    /// Breaks the line, because its other end takes nothing of what it asked for.
+    pub fn cut_slow_reader(&self) {
+        tracing::warn!(
+            target: "audit",
+            event = "conn.limited",
+            reason = "slow_reader",
+            identity = %self.peer.identity(),
+            peer_address = %self.address,
+        );
+        self.ending.cut();
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").field("peer", &self.peer).field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// An accepted connection.
 pub struct Line {
     stream: TlsStream<TcpStream>,
     caller: Caller,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     silence: Silence,
     _slot: Slot,
 }
 
 impl Line {
-    pub(super) fn new(
-        stream: TlsStream<TcpStream>,
-        caller: Caller,
-        ended: CancellationToken,
-        slot: Slot,
-        limits: &Limits,
-        clock: SharedClock,
-    ) -> Self {
+    pub(super) fn new(stream: TlsStream<TcpStream>, caller: Caller, slot: Slot, limits: &Limits) -> Self {
         Self {
             stream,
+            cut: Box::pin(caller.ending.is_cut()),
+            ended: Some(Box::pin(caller.ending.begun())),
+            silence: Silence::new(limits, caller.clock.clone()),
             caller,
-            ended: Box::pin(ended.cancelled_owned()),
-            silence: Silence::new(limits, clock),
             _slot: slot,
         }
     }
@@ -62,13 +120,27 @@ impl Line {
         &self.caller
     }
 
-    /// Every read looks whether the line has been ended, so a waiting read learns of it; hyper reads for as long as the
-    /// connection lives. A write fails with the read that precedes it.
+    /// Every read and write looks whether the line has been ended, so a waiting one learns of it; hyper reads for as long as the
+    /// connection lives, and writes before it reads.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.ended.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "this node ended the line")),
-            Poll::Pending => Ok(()),
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "this node ended the line"));
         }
+        if self.ended.as_mut().is_some_and(|ended| ended.as_mut().poll(cx).is_ready()) {
+            self.ended = None;
+            self.silence.leave();
+        }
+        Ok(())
+    }
+
+    /// A write that finds no room waits for as long as a read that finds nothing.
+    fn poll_wrote<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.silence.wrote(wrote.is_ready());
+        if wrote.is_ready() {
+            return wrote;
+        }
+        ready!(self.silence.poll_over(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end takes nothing")))
     }
 }
 
@@ -96,7 +168,8 @@ impl AsyncRead for Line {
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_ended(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_wrote(cx, wrote)
     }
 
     fn poll_write_vectored(
@@ -105,7 +178,8 @@ impl AsyncWrite for Line {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.poll_ended(cx)?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.poll_wrote(cx, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -113,55 +187,14 @@ impl AsyncWrite for Line {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.poll_ended(cx)?;
+        let wrote = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_wrote(cx, wrote)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_ended(cx)?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-/// Watches how long nothing has come. The timer is set anew when it fires, not at every read.
-struct Silence {
-    clock: SharedClock,
-    silence: Duration,
-    /// Bytes still missing of HTTP/2's first ones; while some are, the deadline stands.
-    preface: usize,
-    deadline: Duration,
-    timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl Silence {
-    fn new(limits: &Limits, clock: SharedClock) -> Self {
-        Self {
-            silence: limits.silence,
-            preface: PREFACE_BYTES,
-            deadline: clock.monotonic() + limits.handshake,
-            timer: None,
-            clock,
-        }
-    }
-
-    fn heard(&mut self, bytes: usize) {
-        self.preface = self.preface.saturating_sub(bytes);
-        if self.preface == 0 && bytes > 0 {
-            self.deadline = self.clock.monotonic() + self.silence;
-        }
-    }
-
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let (clock, deadline) = (&self.clock, self.deadline);
-            let timer = self.timer.get_or_insert_with(|| {
-                let clock = clock.clone();
-                Box::pin(async move { clock.until(deadline).await })
-            });
-            ready!(timer.as_mut().poll(cx));
-            self.timer = None;
-            if self.clock.monotonic() >= self.deadline {
-                return Poll::Ready(());
-            }
-        }
+        let wrote = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.poll_wrote(cx, wrote)
     }
 }

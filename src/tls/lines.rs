@@ -1,13 +1,21 @@
 //! Every connection of a door, from its first packet: how many there may be, and ending those of a peer.
 
-use std::collections::HashMap;
+mod load;
+
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use liaison_protocol::id::Hash as Digest;
+use liaison_protocol::reason::Refusal;
+use rustls::pki_types::CertificateDer;
 
+pub use load::{CallPlace, Heavy, Held, Load};
+
+use super::line::Ending;
 use crate::peer::{Owner, Peer};
 
 /// An idle line costs about 64 KiB, so these cost 256 MiB; each takes one file descriptor.
@@ -30,6 +38,17 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// began to speak HTTP/2.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// Calls and streams of one partner at a time, on all its lines: a dozen systems with a few streams and some unary calls each fit
+/// several times. Its hundred streams on each of 64 lines would not leave much for others.
+const CALLS_PER_OWNER_MAX: usize = 256;
+
+/// Bytes of requests that are not whole yet, and of answers that have not been taken: eight of the largest requests (4 MiB), or a dozen
+/// systems that catch up at the same time with two megabytes under way to each.
+const BYTES_PER_OWNER_MAX: usize = 32 << 20;
+
+/// The same for all partners together: eight that use all they may leave the machine its memory.
+const BYTES_MAX: usize = 256 << 20;
+
 /// The limits of a door.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -43,8 +62,14 @@ pub struct Limits {
     pub handshakes: usize,
     /// From the first packet to the end of TLS, and again to the end of HTTP/2's first bytes.
     pub handshake: Duration,
-    /// How long a line may be without a byte from the other end.
+    /// How long a line may be without a byte from the other end, and a write without room for one.
     pub silence: Duration,
+    /// Calls and streams of one partner or node under way.
+    pub calls_per_owner: usize,
+    /// Bytes held for one partner or node: of unfinished requests and untaken answers.
+    pub bytes_per_owner: usize,
+    /// The same for all together.
+    pub bytes: usize,
 }
 
 impl Default for Limits {
@@ -56,6 +81,9 @@ impl Default for Limits {
             handshakes: HANDSHAKES_MAX,
             handshake: HANDSHAKE_MAX,
             silence: SILENCE_MAX,
+            calls_per_owner: CALLS_PER_OWNER_MAX,
+            bytes_per_owner: BYTES_PER_OWNER_MAX,
+            bytes: BYTES_MAX,
         }
     }
 }
@@ -72,8 +100,21 @@ struct State {
     last: u64,
     connections: usize,
     by_address: HashMap<IpAddr, usize>,
-    by_owner: HashMap<Owner, usize>,
-    open: HashMap<u64, (Arc<Peer>, CancellationToken)>,
+    by_owner: HashMap<Owner, OfOwner>,
+    open: HashMap<u64, Open>,
+    bytes: Arc<AtomicUsize>,
+}
+
+struct OfOwner {
+    lines: usize,
+    load: Arc<Load>,
+}
+
+#[derive(Clone)]
+struct Open {
+    peer: Arc<Peer>,
+    chain: Arc<[CertificateDer<'static>]>,
+    ending: Ending,
 }
 
 /// Which limit a connection ran into.
@@ -106,15 +147,39 @@ impl Lines {
         &self.limits
     }
 
-    /// Ends every open line whose peer is meant; says how many. Their streams break at once: whoever wants to give them a
-    /// status first does so before. A handshake under way is judged again when it ends, so none slips through.
+    /// Breaks every open line whose peer is meant, at once and without a word; says how many. A handshake under way is judged again
+    /// when it ends, so none slips through.
     pub fn end(&self, meant: impl Fn(&Peer) -> bool) -> usize {
-        let state = self.state();
-        let ended = state.open.values().filter(|(peer, _)| meant(peer));
-        let lines: Vec<CancellationToken> = ended.map(|(_, line)| line.clone()).collect();
-        drop(state);
-        lines.iter().for_each(CancellationToken::cancel);
-        lines.len()
+        let meant: Vec<_> = self.all_open().into_iter().filter(|line| meant(&line.peer)).collect();
+        meant.iter().for_each(|line| line.ending.cut());
+        meant.len()
+    }
+
+    /// Judges every open line again, by its peer and chain. Whoever is refused is told so on every call, and is off the line within
+    /// seconds; says how many lines that concerns. Judging may take long: it holds up nobody.
+    pub fn rejudge(&self, judge: impl Fn(&Peer, &[CertificateDer<'static>]) -> Result<(), Refusal>) -> usize {
+        let mut judged: HashMap<Digest, Option<Refusal>> = HashMap::new();
+        let mut parted: BTreeMap<(Owner, &'static str), (usize, usize)> = BTreeMap::new();
+        for line in self.all_open() {
+            // Systems with many lines show one certificate on all of them.
+            let verdict = judged.entry(line.peer.certificate());
+            let verdict = verdict.or_insert_with(|| judge(&line.peer, &line.chain).err());
+            let Some(why) = verdict else { continue };
+            let owner = line.peer.identity().owner();
+            // Before the first of them learns of it.
+            let calls = self.state().by_owner.get(&owner).map_or(0, |owner| owner.load.calls());
+            if line.ending.begin(why.clone()) {
+                parted.entry((owner, why.reason.word())).or_insert((0, calls)).0 += 1;
+            }
+        }
+        for ((owner, reason), (lines, calls)) in &parted {
+            tracing::warn!(target: "audit", event = "session.revoked", %owner, reason, lines, calls);
+        }
+        parted.values().map(|(lines, _)| lines).sum()
+    }
+
+    fn all_open(&self) -> Vec<Open> {
+        self.state().open.values().cloned().collect()
     }
 
     /// Open lines.
@@ -164,17 +229,29 @@ pub(super) struct Slot {
 
 impl Slot {
     /// The handshake is over: from now on the line can be ended by its peer.
-    pub(super) fn open(&mut self, peer: &Arc<Peer>, line: &CancellationToken) -> Result<(), Full> {
+    pub(super) fn open(
+        &mut self,
+        peer: &Arc<Peer>,
+        chain: &[CertificateDer<'static>],
+        ending: &Ending,
+    ) -> Result<Arc<Load>, Full> {
         let owner = peer.identity().owner();
+        let limits = &self.lines.limits;
         let mut state = self.lines.state();
-        let count = state.by_owner.entry(owner.clone()).or_default();
-        if *count >= self.lines.limits.connections_per_owner {
+        let bytes = state.bytes.clone();
+        let of_owner = state
+            .by_owner
+            .entry(owner.clone())
+            .or_insert_with(|| OfOwner { lines: 0, load: Arc::new(Load::new(limits, bytes)) });
+        if of_owner.lines >= limits.connections_per_owner {
             return Err(Full::Owner);
         }
-        *count += 1;
-        state.open.insert(self.number, (peer.clone(), line.clone()));
+        of_owner.lines += 1;
+        let load = of_owner.load.clone();
+        let open = Open { peer: peer.clone(), chain: chain.into(), ending: ending.clone() };
+        state.open.insert(self.number, open);
         self.owner = Some(owner);
-        Ok(())
+        Ok(load)
     }
 }
 
@@ -184,8 +261,12 @@ impl Drop for Slot {
         state.connections -= 1;
         state.open.remove(&self.number);
         less(&mut state.by_address, &self.address);
-        if let Some(owner) = &self.owner {
-            less(&mut state.by_owner, owner);
+        let Some(owner) = &self.owner else { return };
+        if let Some(of_owner) = state.by_owner.get_mut(owner) {
+            of_owner.lines -= 1;
+            if of_owner.lines == 0 {
+                state.by_owner.remove(owner);
+            }
         }
     }
 }

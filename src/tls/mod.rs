@@ -14,4 +14,4 @@ pub use credentials::{BadCredentials, Credentials};
 pub use door::{Door, Incoming};
 pub use http2::with_limits;
 pub use line::{Caller, Line};
-pub use lines::{Limits, Lines};
+pub use lines::{CallPlace, Heavy, Held, Limits, Lines, Load};

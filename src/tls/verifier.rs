@@ -99,7 +99,11 @@ fn alert(bad: &BadPeer) -> CertificateError {
         BadPeer::NotYetValid { .. } => CertificateError::NotValidYet,
         BadPeer::UnknownIssuer => CertificateError::UnknownIssuer,
         BadPeer::WrongUsage => CertificateError::InvalidPurpose,
-        BadPeer::SigningKey | BadPeer::KeyNotPinned => CertificateError::ApplicationVerificationFailure,
+        BadPeer::SigningKey | BadPeer::KeyNotPinned | BadPeer::Denied => {
+            CertificateError::ApplicationVerificationFailure
+        }
+        BadPeer::Revoked { .. } | BadPeer::RevokedAuthority { .. } => CertificateError::Revoked,
+        BadPeer::ListStale | BadPeer::ListMissing => CertificateError::UnknownRevocationStatus,
         BadPeer::NoIdentity | BadPeer::AmbiguousIdentity | BadPeer::OtherNetwork | BadPeer::NameConstraint => {
             CertificateError::NotValidForName
         }

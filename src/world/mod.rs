@@ -14,7 +14,9 @@ use liaison_client::sign::{Draft, DraftPart, Recipient, SignedNotice, fresh_salt
 use liaison_protocol::ack::{Item, VerifiedAcknowledgement};
 use liaison_protocol::directory::{self, AuthorityKeys, Directory, NewHead, Partner};
 use liaison_protocol::envelope::{ACKNOWLEDGEMENT_TYPE, DIRECTORY_HEAD_TYPE, Expect, MANIFEST_TYPE, sign};
-use liaison_protocol::id::{Hash, HeadVersion, LeafIndex, Micros, NodeId, NoticeId, Origin, PartnerId};
+use liaison_protocol::id::{
+    Hash, HeadVersion, LeafIndex, Micros, NodeId, NoticeId, Origin, PartnerId, PartnerNumber,
+};
 use liaison_protocol::keyring::{PublicKey, Usage};
 use liaison_protocol::manifest::{AudienceNames, Handling, SignedManifest, VerifiedManifest};
 use liaison_protocol::part::Parts;
@@ -140,6 +142,24 @@ impl Plan {
         self
     }
 
+    /// Every record changed as a test needs it.
+    pub(crate) fn changed(mut self, change: impl FnMut(&mut Body)) -> Self {
+        self.bodies.iter_mut().for_each(change);
+        self
+    }
+
+    /// Without some of its records.
+    pub(crate) fn without(mut self, unwanted: impl Fn(&Body) -> bool) -> Self {
+        self.bodies.retain(|body| !unwanted(body));
+        self
+    }
+
+    /// As directory.toml would give them.
+    pub(crate) fn records(&self) -> Vec<Bytes> {
+        let record = |body: &Body| proto::Record { body: Some(body.clone()) }.encode_to_vec().into();
+        self.bodies.iter().map(record).collect()
+    }
+
     /// Sealed, signed and opened as version 1.
     pub(crate) fn open(self) -> World {
         let opened = seal(&self.bodies, None);
@@ -161,6 +181,7 @@ fn seal(bodies: &[Body], before: Option<&Directory>) -> Arc<Directory> {
         issued_at: START,
         renew_by: FAR,
         authority: keys.clone(),
+        next_number: PartnerNumber(1_000_000),
     };
     let records: Vec<_> = bodies
         .iter()
@@ -303,7 +324,7 @@ impl World {
             reason: if *verdict == Verdict::Refused { "not ours".into() } else { String::new() },
         };
         let items: Vec<_> = items.iter().map(item).collect();
-        let envelope = recipient.sign(&items, &key(by, "acknowledgement")).expect("a key in memory signs");
+        let envelope = recipient.sign(&items, START, &key(by, "acknowledgement")).expect("a key in memory signs");
         (envelope, items.iter().map(Item::to_proto).collect())
     }
 

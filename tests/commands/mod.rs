@@ -1,5 +1,8 @@
 //! What the commands print, word for word. `TRYCMD=overwrite` writes what they print now; read the difference before keeping it.
 
+mod homes;
+mod together;
+
 #[test]
 fn the_commands_print_what_their_pages_show() {
     trycmd::TestCases::new()

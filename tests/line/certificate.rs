@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use liaison::peer::Identity;
+use liaison::peer::{Identity, ListedAuthority};
 use liaison_protocol::id::{Hash, Micros};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, CrlScope, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::support::{TODAY, network};
+use crate::support::Network;
 
 /// Issues whatever it is asked for, right or wrong.
 pub(super) struct Ca {
@@ -35,6 +38,39 @@ impl Leaf {
     pub(super) fn key_hash(&self) -> Hash {
         use rcgen::PublicKeyData as _;
         Hash::of(&[&self.key.subject_public_key_info()])
+    }
+
+    /// As a list names it.
+    pub(super) fn serial(&self) -> Vec<u8> {
+        serial(&self.chain[0])
+    }
+}
+
+pub(super) fn serial(certificate: &CertificateDer<'_>) -> Vec<u8> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).unwrap();
+    parsed.raw_serial().to_vec()
+}
+
+/// A list as an authority may publish it.
+pub(super) struct List {
+    pub(super) number: u64,
+    pub(super) revoked: Vec<Vec<u8>>,
+    pub(super) begins: Micros,
+    pub(super) ends: Micros,
+    /// Where the list says it is published, and that it is about leaves only.
+    pub(super) part: Option<&'static str>,
+}
+
+impl List {
+    /// Of today, due again tomorrow.
+    pub(super) fn numbered(number: u64, revoked: &[&[u8]]) -> Self {
+        Self {
+            number,
+            revoked: revoked.iter().map(|serial| serial.to_vec()).collect(),
+            begins: TODAY.plus(-Micros::HOUR),
+            ends: TODAY.plus(Micros::DAY),
+            part: None,
+        }
     }
 }
 
@@ -93,11 +129,54 @@ impl Ca {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
+    /// The authority that `liaison init` made.
+    pub(super) fn of_network(network: &Network) -> Self {
+        let text = |file| std::fs::read_to_string(network.path(file)).unwrap();
+        let key = KeyPair::from_pem(&text("pki/ca.key")).unwrap();
+        let certificate = CertificateDer::from_pem_slice(text("pki/ca.pem").as_bytes()).unwrap();
+        Self { issuer: Issuer::from_ca_cert_pem(&text("pki/ca.pem"), key).unwrap(), certificate }
+    }
+
     /// An authority under this one.
     pub(super) fn below(&self, common_name: &str) -> Self {
         let (params, key) = (authority(common_name, |_| {}), KeyPair::generate().unwrap());
         let certificate = params.signed_by(&key, &self.issuer).unwrap().into();
         Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// What is pinned of it, and who may sign lists for it.
+    pub(super) fn listed(&self) -> ListedAuthority {
+        ListedAuthority::new(self.certificate.clone()).unwrap()
+    }
+
+    /// As a list names it.
+    pub(super) fn serial(&self) -> Vec<u8> {
+        serial(&self.certificate)
+    }
+
+    /// Publishes a list.
+    pub(super) fn publish(&self, list: &List) -> Vec<u8> {
+        let seconds = |time: Micros| Duration::from_secs((time.0 / Micros::SECOND) as u64);
+        let at = |time| date_time_ymd(1970, 1, 1) + seconds(time);
+        let revoked = list.revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: at(list.begins),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let part = list.part.map(|uri| CrlIssuingDistributionPoint {
+            distribution_point: CrlDistributionPoint { uris: vec![uri.into()] },
+            scope: Some(CrlScope::UserCertsOnly),
+        });
+        let params = CertificateRevocationListParams {
+            this_update: at(list.begins),
+            next_update: at(list.ends),
+            crl_number: SerialNumber::from(list.number),
+            issuing_distribution_point: part,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 
     /// A leaf by the profile.
@@ -121,7 +200,7 @@ impl Ca {
 fn authority(common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut params = named(common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     change(&mut params);
     params
 }

@@ -27,7 +27,7 @@ async fn fault_20_handlers_see_the_peer_and_its_streams_end_with_its_line() {
         for_a_lifetime(params);
         params.subject_alt_names.push(dns("hub-1.example.int"));
     }));
-    house.credentials.reload().unwrap();
+    house.credentials.reload(TODAY).unwrap();
     let seen = Arc::new(Mutex::new(None));
     let sees = seen.clone();
     let (_reporter, health) = tonic_health::server::health_reporter();

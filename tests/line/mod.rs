@@ -4,8 +4,11 @@
 mod admission;
 mod certificate;
 mod credentials;
+mod flood;
 mod grpc;
 mod limits;
 mod protocol;
 mod resumption;
+mod revocation;
 mod support;
+mod whole_node;

@@ -372,6 +372,11 @@ impl Audit {
         Self { events, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
+    /// Whether nothing was written that has not been read.
+    pub(super) fn is_silent(&mut self) -> bool {
+        self.events.try_recv().is_err()
+    }
+
     /// The next event of this name; others are passed over.
     pub(super) async fn next(&mut self, name: &str) -> Event {
         let next = async {

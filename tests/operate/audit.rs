@@ -26,7 +26,7 @@ async fn refuse_one(fr: &Partner, nth: usize) {
 #[tokio::test]
 async fn a_node_writes_its_life_and_its_refusals_to_the_audit_and_nothing_else() {
     let network = watched(&["FR", "KE"]);
-    network.configure("\n[audit]\nto = \"data/audit.jsonl\"\n");
+    network.configure_more("\n[audit]\nto = \"data/audit.jsonl\"\n");
     let node = network.start().await;
     let fr = network.partner("FR", &node).await;
     fr.send("FR/1", &["KE"]).await;
@@ -59,7 +59,7 @@ async fn a_node_writes_its_life_and_its_refusals_to_the_audit_and_nothing_else()
 async fn fault_110_traffic_goes_on_while_the_audit_has_no_room_and_readiness_says_so() {
     let network = watched(&["FR", "KE"]);
     // A device that always answers that there is no space left.
-    network.configure("\n[audit]\nto = \"/dev/full\"\n");
+    network.configure_more("\n[audit]\nto = \"/dev/full\"\n");
     let node = network.start().await;
     let fr = network.partner("FR", &node).await;
     fr.send("FR/1", &["KE"]).await;
@@ -88,7 +88,7 @@ async fn fault_110_a_blocked_audit_holds_up_neither_traffic_nor_the_end_and_says
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     // Opened for both, so that opening waits for nobody; and nobody reads.
     let mut reader = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
-    network.configure("\n[audit]\nto = \"audit.pipe\"\n");
+    network.configure_more("\n[audit]\nto = \"audit.pipe\"\n");
     let node = network.start().await;
     let fr = network.partner("FR", &node).await;
     fr.send("FR/1", &["KE"]).await;

@@ -23,7 +23,7 @@ pub(super) fn open(bundle: &Path) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn a_bundle_is_listed_first_written_when_somebody_says_yes_and_never_over_another() {
     let network = watched(&["FR", "KE"]);
-    network.configure("\n[audit]\nto = \"data/audit.jsonl\"\n");
+    network.configure_more("\n[audit]\nto = \"data/audit.jsonl\"\n");
     let node = network.start().await;
     // The bundle asks the ops port that the file names; this node was given one by the machine.
     let file = network.path("hub.toml");
@@ -70,7 +70,7 @@ async fn a_bundle_is_listed_first_written_when_somebody_says_yes_and_never_over_
 #[test]
 fn a_bundle_of_a_node_that_cannot_start_says_why() {
     let network = watched(&["FR"]);
-    network.configure("surprise = 1\n");
+    network.configure_more("surprise = 1\n");
     let bundle = network.path("bundle.tar");
     let (exit, _, stderr) = network.operator(&["support-bundle", "--yes", "--to", bundle.to_str().unwrap()]);
     assert_eq!(exit, 0, "{stderr}");

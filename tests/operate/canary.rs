@@ -125,7 +125,7 @@ fn bad_reload(network: &Network) -> Vec<String> {
     let key = network.path("pki/hub-1.key");
     let kept = std::fs::read(&key).unwrap();
     std::fs::write(&key, "CanaryKeyFile").unwrap();
-    network.configure("\nsurprise = \"CanaryConfigValue\"\n");
+    network.configure_more("\nsurprise = \"CanaryConfigValue\"\n");
     let (exit, stdout, stderr) = network.operator(&["reload"]);
     assert_eq!(exit, 1, "{stdout}{stderr}");
     assert_eq!(stdout.matches("kept as it was").count(), 3, "{stdout}");
@@ -141,7 +141,7 @@ fn bad_reload(network: &Network) -> Vec<String> {
 async fn fault_107_no_key_payload_or_person_is_in_anything_a_node_says() {
     let network = watched(&["FR"]);
     network.enrol_as("KE", "Bureau of CanaryPartnerName");
-    network.configure("\n# CanaryConfigComment\n[audit]\nto = \"data/audit.jsonl\"\n");
+    network.configure_more("\n# CanaryConfigComment\n[audit]\nto = \"data/audit.jsonl\"\n");
     let node = network.start_saying("debug").await;
     let fr = network.partner("FR", &node).await;
     let ke = network.partner("KE", &node).await;

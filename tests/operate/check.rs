@@ -27,7 +27,7 @@ type Break = fn(&Network, &str);
 
 /// What is broken (an address that somebody else has is handed in), and what the line names.
 const ROWS: &[(Break, &[&str])] = &[
-    (|network, _| network.configure("surprise = 1\n"), &["hub.toml: line ", "surprise"]),
+    (|network, _| network.configure_more("surprise = 1\n"), &["hub.toml: line ", "surprise"]),
     (
         |network, _| replace(network, "pki/hub-1.pem", "pki/gone.pem"),
         &["tls.certificate: ", "gone.pem is not there"],
@@ -70,8 +70,13 @@ const ROWS: &[(Break, &[&str])] = &[
         |network, _| replace(network, "listen = \"127.0.0.1:0\"", "listen = \"0.0.0.0:0\""),
         &["ops.listen: ", "without a certificate"],
     ),
+    (|network, _| network.configure("tls", "denied = \"denied.txt\""), &["tls.denied: ", "denied.txt"]),
     (
-        |network, _| network.configure("\n[audit]\nto = \"nowhere/audit.jsonl\"\n"),
+        |network, _| network.configure("tls", "revocation = [{ authority = \"hub.toml\", lists = [\"lists\"] }]"),
+        &["tls.revocation: ", "hub.toml"],
+    ),
+    (
+        |network, _| network.configure_more("\n[audit]\nto = \"nowhere/audit.jsonl\"\n"),
         &["audit.to: ", "nowhere/audit.jsonl"],
     ),
 ];
@@ -118,7 +123,7 @@ async fn a_check_of_a_right_configuration_says_so_and_changes_nothing_whether_or
 #[tokio::test]
 async fn fault_106_a_reload_of_a_wrong_configuration_keeps_the_old_one_and_says_why() {
     let network = watched(&["FR", "KE"]);
-    network.configure("\n[audit]\nto = \"data/audit.jsonl\"\n");
+    network.configure_more("\n[audit]\nto = \"data/audit.jsonl\"\n");
     let node = network.start().await;
     let fr = network.partner("FR", &node).await;
     let right = std::fs::read_to_string(network.path("hub.toml")).unwrap();
@@ -127,7 +132,7 @@ async fn fault_106_a_reload_of_a_wrong_configuration_keeps_the_old_one_and_says_
 
     let (exit, stdout, _) = network.operator(&["reload"]);
     assert_eq!((exit, configuration(&stdout).as_str()), (0, " configuration: unchanged"));
-    network.configure("surprise = 1\n");
+    network.configure_more("surprise = 1\n");
     let (exit, stdout, _) = network.operator(&["reload"]);
     let said = configuration(&stdout);
     assert!(exit == 1 && said.contains("kept as it was") && said.contains("surprise"), "{said}");

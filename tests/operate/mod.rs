@@ -28,6 +28,6 @@ async fn ask(node: &Node, path: &str) -> (u16, String) {
 /// A network whose node has an ops port on whatever port is free.
 fn watched(partners: &[&str]) -> Network {
     let network = Network::of(partners);
-    network.configure("\n[ops]\nlisten = \"127.0.0.1:0\"\n");
+    network.configure_more("\n[ops]\nlisten = \"127.0.0.1:0\"\n");
     network
 }

@@ -1,7 +1,7 @@
 //! A recipient's signed word: what it moves, and FAULTS 64 to 66.
 
 use liaison_client::{Acknowledged, ItemOutcome, Signed};
-use liaison_protocol::id::{Hash, LeafIndex, NoticeId};
+use liaison_protocol::id::{Hash, LeafIndex, Micros, NoticeId};
 use liaison_protocol::proto::{DecisionState, DeliveryState, Verdict};
 use tonic::Code;
 
@@ -67,7 +67,7 @@ async fn fault_64_nobody_signs_for_another_and_nothing_is_signed_for_in_place_of
     let delivered = ke.collect().await;
     let size = fr.log_size().await;
     let over = |who: &liaison_client::sign::Recipient, key: &dyn liaison_protocol::signer::Signer| {
-        Signed::for_all(who, &delivered, Verdict::Accepted, key).unwrap()
+        Signed::for_all(who, &delivered, Verdict::Accepted, now(), key).unwrap()
     };
     let (as_ke, as_ng) = (ke.recipient(), ng.recipient());
     let mut from_elsewhere = ke.recipient();
@@ -184,5 +184,25 @@ async fn fault_66_one_notice_twice_in_one_batch_is_signed_for_once() {
     let answer = ke.acknowledge(&twice).await.unwrap();
     assert_eq!(words(&answer), ["stands", "again"]);
     assert_eq!(answer.receipts.len(), 1);
+    assert_log_is_sound(&fr).await;
+}
+
+#[tokio::test]
+async fn fault_47_nobody_signs_ahead_of_time_and_a_word_may_be_weeks_old() {
+    let network = Network::of(&["FR", "KE"]);
+    let node = network.start().await;
+    let (fr, ke) = (network.partner("FR", &node).await, network.partner("KE", &node).await);
+    fr.send("FR/1", &["KE"]).await;
+    let delivered = ke.collect().await;
+    let size = fr.log_size().await;
+    let signed_at = |at: Micros| {
+        Signed::for_all(&ke.recipient(), &delivered, Verdict::Accepted, at, &ke.acknowledgement_key).unwrap()
+    };
+    let ahead = signed_at(now().plus(6 * 60 * Micros::SECOND));
+    let refused = ke.raw.acknowledge(&ahead, |_| {}).await.unwrap_err();
+    assert_eq!((refused.code, &*refused.reason), (Code::InvalidArgument, "FUTURE_DATED"), "{refused:?}");
+    assert_eq!(fr.log_size().await, size);
+    let late = signed_at(now().plus(-21 * Micros::DAY));
+    assert_eq!(words(&ke.acknowledge(&late).await.unwrap()), ["stands"]);
     assert_log_is_sound(&fr).await;
 }

@@ -45,6 +45,12 @@ pub(super) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask:
     soon(what, asking).await
 }
 
+/// Before the same question is asked again: nothing hangs on how long it is.
+pub(super) async fn pause() {
+    let clock = SystemClock::new();
+    clock.until(Duration::from_millis(20)).await;
+}
+
 /// The clock that nodes judge by.
 pub(super) fn now() -> Micros {
     SystemClock::new().now()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use liaison_protocol::trust::Trust;
 
 use super::sight::Sight;
-use super::{Node, Partner};
+use super::{Node, Partner, pause, until};
 
 /// A folder with an authority, one node and its partners. What its partners see in the course of a story is remembered here.
 pub(crate) struct Network {
@@ -27,12 +27,13 @@ impl Network {
         network
     }
 
+    /// A file of the network's folder.
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
-    /// Adds to the node's configuration.
-    pub(crate) fn configure(&self, more: &str) {
+    /// Adds to the end of the node's configuration.
+    pub(crate) fn configure_more(&self, more: &str) {
         let file = self.path("hub.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, text + more).unwrap();
@@ -90,6 +91,31 @@ impl Network {
     /// The same, with a name for people.
     pub(crate) fn enrol_as(&self, partner: &str, name: &str) {
         run(&["partner", "add", partner, "--name", name, "--folder", path(self.folder.path())]).unwrap();
+    }
+
+    /// Adds to a section of the node's configuration.
+    pub(crate) fn configure(&self, section: &str, keys: &str) {
+        let file = self.path("hub.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let head = format!("[{section}]\n");
+        assert!(text.contains(&head), "{section}");
+        std::fs::write(&file, text.replace(&head, &format!("{head}{keys}\n"))).unwrap();
+    }
+
+    /// What the node has written to its audit so far, under this name.
+    pub(crate) fn events(&self, name: &str) -> Vec<serde_json::Value> {
+        let log = std::fs::read_to_string(self.path("hub.log")).unwrap_or_default();
+        let events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        events.filter(|event| event["event"] == name).collect()
+    }
+
+    /// Waits for the first event under this name after those that are known.
+    pub(crate) async fn event_after(&self, name: &str, known: usize) -> serde_json::Value {
+        until(name, || async {
+            pause().await;
+            self.events(name).into_iter().nth(known)
+        })
+        .await
     }
 
     /// Changes the directory as people write it and signs the next version.

@@ -58,6 +58,11 @@ impl Node {
             .unwrap()
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+
     /// Asks it to stop, and says how it ended.
     pub(crate) async fn stop(mut self) -> ExitStatus {
         self.terminate();

@@ -36,15 +36,21 @@ pub(crate) struct Partner {
 }
 
 impl Partner {
-    pub(super) async fn connect(network: &Network, id: &str, node: &Node) -> Self {
+    /// What a partner connects with.
+    pub(crate) fn endpoint(network: &Network, id: &str, node: &Node) -> Endpoint {
         let text = |file: &str| std::fs::read_to_string(network.path(&format!("partners/{id}/{file}"))).unwrap();
-        let endpoint = Endpoint {
+        Endpoint {
             address: node.address.clone(),
             server_name: Some("hub-1".into()),
             authority_pem: text("authority.pem"),
             certificate_pem: text("tls.pem"),
             key_pem: text("tls.key"),
-        };
+        }
+    }
+
+    pub(super) async fn connect(network: &Network, id: &str, node: &Node) -> Self {
+        let text = |file: &str| std::fs::read_to_string(network.path(&format!("partners/{id}/{file}"))).unwrap();
+        let endpoint = Self::endpoint(network, id, node);
         Self {
             id: id.parse().unwrap(),
             notice_key: key_file::signer(&text("notice.key")).unwrap(),
@@ -166,19 +172,19 @@ impl Partner {
 
     /// Signs one verdict for all.
     pub(crate) fn verdict(&self, delivered: &[Delivered], verdict: Verdict) -> Signed {
-        Signed::for_all(&self.recipient(), delivered, verdict, &self.acknowledgement_key).unwrap()
+        Signed::for_all(&self.recipient(), delivered, verdict, now(), &self.acknowledgement_key).unwrap()
     }
 
     /// Signs a verdict on one, with its reason.
     pub(crate) fn verdict_over(&self, delivered: &Delivered, verdict: Verdict, reason: &str) -> Signed {
         let one = [(delivered.leaf(), delivered.id, verdict, reason.to_string())];
-        Signed::over(&self.recipient(), one, &self.acknowledgement_key).unwrap()
+        Signed::over(&self.recipient(), one, now(), &self.acknowledgement_key).unwrap()
     }
 
     /// Accepts whatever is named.
     pub(crate) fn over<const N: usize>(&self, named: [(LeafIndex, NoticeId); N]) -> Signed {
         let named = named.map(|(leaf, notice)| (leaf, notice, Verdict::Accepted, String::new()));
-        Signed::over(&self.recipient(), named, &self.acknowledgement_key).unwrap()
+        Signed::over(&self.recipient(), named, now(), &self.acknowledgement_key).unwrap()
     }
 
     /// Acknowledges, and keeps the receipts.

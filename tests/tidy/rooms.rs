@@ -50,7 +50,8 @@ const ROOMS: &[Room] = &[
         may_use: &["exchange", "peer", "shutdown", "clock", "counts", "telemetry"],
         tokio: Tokio::All,
     },
-    Room { name: "authority", may_use: &["config", "peer", "clock"], tokio: Tokio::Not },
+    // It tells what a directory means by the node's own table and decision: docs/decisions/0006.
+    Room { name: "authority", may_use: &["config", "peer", "clock", "policy"], tokio: Tokio::Not },
     Room {
         name: "app",
         may_use: &[

@@ -69,13 +69,14 @@ SHAPES = {
     "PartCommitment": {1: ("role", ENUM, 1), 2: ("media_type", TEXT, 1), 3: ("size", U64, 1), 4: ("commitment", BYTES, 1),
                        5: ("plaintext_commitment", BYTES, 1)},
     "Acknowledgement": {1: ("network", BYTES, 1), 2: ("log_origin", TEXT, 1), 3: ("recipient", TEXT, 1), 4: ("system", TEXT, 1),
-                        5: ("count", U32, 1), 6: ("root", BYTES, 1)},
+                        5: ("count", U32, 1), 6: ("root", BYTES, 1), 7: ("signed_at_us", I64, 1)},
     "AcknowledgedItem": {1: ("salt", BYTES, 1), 2: ("leaf_index", U64, 1), 3: ("notice_id", BYTES, 1), 4: ("verdict", ENUM, 1),
                          5: ("reason", TEXT, 1)},
     "DirectoryHead": {
         1: ("network", BYTES, 1), 2: ("network_name", TEXT, 1), 3: ("version", U64, 1), 4: ("previous", BYTES, 1),
         5: ("issued_at_us", I64, 1), 6: ("renew_by_us", I64, 1), 7: ("threshold", U32, 1),
-        8: ("authority_keys", "PublicKey", 16), 9: ("record_count", U64, 1), 10: ("records_root", BYTES, 1)},
+        8: ("authority_keys", "PublicKey", 16), 9: ("record_count", U64, 1), 10: ("records_root", BYTES, 1),
+        11: ("must_understand", U32, 1), 12: ("next_number", U32, 1)},
     "PublicKey": {1: ("algorithm", ENUM, 1), 2: ("key", BYTES, 1)},
     "Record": {1: ("partner", "Partner", "oneof"), 2: ("key", "PartnerKey", "oneof"), 3: ("node", "Node", "oneof"),
                4: ("group", "Group", "oneof"), 5: ("agreement", "Agreement", "oneof")},
@@ -104,7 +105,8 @@ SHAPES = {
         9: ("respond_by", ENUM, 1), 10: ("retain_until_us", I64, 1), 11: ("relation", "Relation", 1),
         12: ("recipients_root", BYTES, 1), 13: ("recipient_count", U32, 1), 14: ("passed_over", U32, 1),
         15: ("agreements", BYTES, 4096)},
-    "Acknowledged": {1: ("recipient", U32, 1), 2: ("envelope", BYTES, 1), 3: ("root", BYTES, 1), 4: ("count", U32, 1)},
+    "Acknowledged": {1: ("recipient", U32, 1), 2: ("envelope", BYTES, 1), 3: ("root", BYTES, 1), 4: ("count", U32, 1),
+                     5: ("moved", BYTES, 1)},
     "Expired": {1: ("deadline_us", I64, 1), 2: ("root", BYTES, 1), 3: ("count", U32, 1)},
     "MailboxStated": {1: ("partner", U32, 1), 2: ("log_origin", TEXT, 1), 3: ("after", U64, 1), 4: ("through", U64, 1),
                       5: ("count", U64, 1), 6: ("root", BYTES, 1), 7: ("before", BYTES, 1)},
@@ -113,10 +115,13 @@ SHAPES = {
     "ItemProof": {1: ("index", U64, 1), 2: ("path", BYTES, 64), 3: ("recipient", "RecipientItem", "oneof"),
                   4: ("acknowledged", "AcknowledgedItem", "oneof"), 5: ("expired", "ExpiredItem", "oneof")},
     "RecipientItem": {1: ("salt", BYTES, 1), 2: ("number", U32, 1)},
-    "ExpiredItem": {1: ("salt", BYTES, 1), 2: ("leaf_index", U64, 1), 3: ("recipient", U32, 1), 4: ("outcome", ENUM, 1)},
+    "ExpiredItem": {1: ("salt", BYTES, 1), 2: ("leaf_index", U64, 1), 3: ("recipient", U32, 1), 4: ("outcome", ENUM, 1),
+                    5: ("notice_id", BYTES, 1)},
     "RecordProof": {1: ("index", U64, 1), 2: ("record", BYTES, 1), 3: ("salt", BYTES, 1), 4: ("path", BYTES, 64)},
 }
 EXPLICIT = {("MailboxStated", "after")}
+# Numbers kept for members of a oneof: whether a reader may pass over one that it does not know.
+KEPT = {"Statement": (range(10, 64), False), "Record": (range(1, 64), True)}
 
 
 def varint(data, at, end):
@@ -155,6 +160,10 @@ def decode(shape, data, at=0, end=None, order=None):
             length, at = varint(data, at, end)
             need(at + length <= end, "MALFORMED")
         if number not in SHAPES[shape]:
+            kept, passes = KEPT.get(shape, ((), True))
+            if number in kept:
+                need(passes and not chosen, "MALFORMED")
+                chosen = True
             if order is not None:
                 order.append(False)
             if wire == 0:
@@ -475,7 +484,14 @@ def read_acknowledgement(payload):
     named(PARTNER, a.get("recipient", ""))
     named(SYSTEM, a.get("system", ""))
     digest(a, "root")
+    need(a.get("signed_at_us", 0) > 0, "FIELD_INVALID")
     return a
+
+
+def moved_by(packed, index, leaf):
+    """Whether an item handed over, and whether it decided."""
+    bits = (packed[index // 4] >> (2 * (index % 4)) & 3) ^ (leaf[31] & 3)
+    return bool(bits & 1), bool(bits & 2)
 
 
 # --- RFC 6962 -----------------------------------------------------------------------------------------------------------------
@@ -748,6 +764,7 @@ def verify_head(data, trusted, network=None):
             need(by, "head")
             hint = one.get("keyid", "")
             need(hint in ("", sha256(b"liaison-key-v1", bytes([by[0][0]]), by[0][1]).hex()), "head")
+        need(head.get("must_understand", 0) == 1, "head")
         digest_ = sha256(encoding)
         version = head.get("version", 0)
         need(version >= 1, "head")
@@ -765,10 +782,19 @@ def verify_head(data, trusted, network=None):
     return head, digest_, found
 
 
+def passed_over(message, name, last):
+    """Whether an enumeration's value takes a newer program to know; 0 is wrong for every program."""
+    value = message.get(name, 0)
+    need(value != 0, "FIELD_INVALID")
+    return not 1 <= value <= last
+
+
 def check_record(data):
-    need(len(data) <= 128 << 10, "TOO_LARGE")
+    """What a record is about and what it says; None for one that takes a newer program to read."""
+    need(0 < len(data) <= 128 << 10, "TOO_LARGE")
     record = decode("Record", data)
-    need(len(record) == 1, "FIELD_INVALID")
+    if not record:
+        return None, None
     ((what, r),) = record.items()
     if what in ("partner", "node"):
         authorities = r.get("tls_authorities", [])
@@ -783,8 +809,9 @@ def check_record(data):
         known(r, "status", 2)
     if what == "key":
         named(PARTNER, r.get("partner", ""))
-        known(r, "usage", 2)
         key = r.get("public_key", {})
+        if passed_over(r, "usage", 2) or passed_over(key, "algorithm", 2):
+            return None, None
         check_key(key.get("algorithm", 0), key.get("key", b""))
         need(r.get("not_before_us", 0) < r.get("not_after_us", 0), "FIELD_INVALID")
     if what == "node":
@@ -804,12 +831,12 @@ def check_record(data):
         need(r.get("originators") and r.get("recipients") and r.get("kinds"), "FIELD_INVALID")
         for party in r["originators"] + r["recipients"]:
             named(PARTNER, party)
-        need(all(1 <= kind <= 17 for kind in r["kinds"]), "FIELD_INVALID")
-        known(r, "highest_handling", 4)
-        known(r, "highest_tlp", 5)
-        known(r, "highest_precedence", 4)
+        need(0 not in r["kinds"], "FIELD_INVALID")
         need(r.get("from_us", 0) < r.get("until_us", 0), "FIELD_INVALID")
         words(r.get("legal_basis", ""), 1024, 1)
+        ceilings = [passed_over(r, *one) for one in (("highest_handling", 4), ("highest_tlp", 5), ("highest_precedence", 4))]
+        if any(ceilings) or not any(1 <= kind <= 17 for kind in r["kinds"]):
+            return None, None
     return what, r
 
 
@@ -832,11 +859,29 @@ def check_directory(head, records):
     unique([r["id"] for r in of("node")])
     unique([r["log_origin"] for r in of("node")])
     unique([r["public_key"]["key"] for r in of("key")])
-    need(not {r["log_key"]["key"] for r in of("node")} & {r["public_key"]["key"] for r in of("key")}, "records")
+    logs, signers = {r["log_key"]["key"] for r in of("node")}, {r["public_key"]["key"] for r in of("key")}
+    authority = {key["key"] for key in head["authority_keys"]}
+    need(not (logs & signers or logs & authority or signers & authority), "records")
+    need(all(r["number"] < head.get("next_number", 0) for r in of("partner")), "records")
     need(all(r["home"] in nodes for r in of("partner")), "records")
     need(all(r["partner"] in partners for r in of("key")), "records")
     need(all(set(r.get("members", [])) <= partners for r in of("group")), "records")
     need(all(set(r["originators"] + r["recipients"]) <= partners | groups for r in of("agreement")), "records")
+    return read
+
+
+def check_succession(before, after):
+    """Each is a head, its digest, and what its records say."""
+    (old, old_digest, old_read), (new, _, new_read) = before, after
+    need(new["version"] == old["version"] + 1 and new["previous"] == old_digest, "follows")
+    given = old.get("next_number", 0)
+    need(new.get("next_number", 0) >= given, "follows")
+    numbers = {r["id"]: r["number"] for what, r in old_read if what == "partner"}
+    for what, r in new_read:
+        if what == "partner":
+            same = numbers.get(r["id"]) == r["number"]
+            need(same or (r["id"] not in numbers and r["number"] not in numbers.values() and r["number"] >= given), "follows")
+    return new["version"]
 
 
 def verify_record(head, proof):
@@ -879,6 +924,10 @@ def read_statement(data):
         digest(e, "root")
         need(1 <= e.get("count", 0) <= 4096, "FIELD_INVALID")
         need(len(e.get("envelope", b"")) <= 68 << 10, "FIELD_INVALID")
+    if event == "acknowledged":
+        packed, rest = e.get("moved", b""), e["count"] % 4
+        need(len(packed) == (e["count"] + 3) // 4, "FIELD_INVALID")
+        need(rest == 0 or packed[-1] >> (2 * rest) == 0, "FIELD_INVALID")
     if event == "mailbox_stated":
         named(ORIGIN, e.get("log_origin", ""))
         digest(e, "root")
@@ -894,8 +943,8 @@ def recipient_item(salt, number):
     return sha256(b"liaison-recipient-v1", salt, be(number, 4))
 
 
-def expired_item(salt, leaf_index, number, outcome):
-    return sha256(b"liaison-expired-item-v1", salt, be(leaf_index, 8), be(number, 4), bytes([outcome]))
+def expired_item(salt, leaf_index, notice_id, number, outcome):
+    return sha256(b"liaison-expired-item-v1", salt, be(leaf_index, 8), notice_id, be(number, 4), bytes([outcome]))
 
 
 RETENTION_DAYS = {1: 30, 2: 366, 3: 5 * 366, 4: 10 * 366}
@@ -994,13 +1043,20 @@ def verify_receipt(data, trust):
             need(len(shown.get("salt", b"")) == 32 and all(len(one) == 32 for one in item.get("path", [])), step)
             if event == "accepted":
                 need(shown.get("number") in partners, step)
+                audience, name = m["audience"], partners[shown["number"]]
+                through = audience.get("groups") and name not in audience.get("exempted", [])
+                need(name in audience.get("partners", []) or through, step)
                 leaf, root, count = recipient_item(shown["salt"], shown["number"]), e["recipients_root"], e["recipient_count"]
             elif event == "acknowledged":
                 leaf, root, count = acknowledged_item(shown), e["root"], e["count"]
+                need(item.get("index", 0) < count, step)
+                need(shown["verdict"] != 1 or not moved_by(e["moved"], item.get("index", 0), leaf)[1], step)
             else:
                 known(shown, "outcome", 4)
                 need(shown.get("recipient") in partners, step)
-                leaf = expired_item(shown["salt"], shown.get("leaf_index", 0), shown["recipient"], shown["outcome"])
+                digest(shown, "notice_id")
+                leaf = expired_item(
+                    shown["salt"], shown.get("leaf_index", 0), shown["notice_id"], shown["recipient"], shown["outcome"])
                 root, count = e["root"], e["count"]
             need(inclusion_root(leaf_hash(leaf), item.get("index", 0), count, item.get("path", [])) == root, step)
     except (Refused, UnicodeDecodeError):
@@ -1139,8 +1195,21 @@ def directories():
         def run():
             head, _, _ = verify_head(unhex(case["head"]), None)
             records = [(unhex(one["record"]), unhex(one["salt"])) for one in case["records"]]
-            check_directory(head, records)
+            read = check_directory(head, records)
+            found = [place for place, (what, _) in enumerate(read) if what is None]
+            need(found == case.get("passed_over", []), "passed over")
             return [as_json("Record", decode("Record", record)) for record, _ in records]
+
+        judge(case["name"], case["expect"], run, exact=False)
+    for case in file["successions"]:
+
+        def run():
+            def read(sealed):
+                head, found, _ = verify_head(unhex(sealed["head"]), None)
+                records = [(unhex(one["record"]), unhex(one["salt"])) for one in sealed["records"]]
+                return head, found, check_directory(head, records)
+
+            return check_succession(read(case["before"]), read(case["after"]))
 
         judge(case["name"], case["expect"], run, exact=False)
     for case in file["records"]:
@@ -1163,7 +1232,8 @@ def statements():
         judge(case["name"], case["expect"], run)
     for case in file["items"]:
         data = [recipient_item(unhex(one["salt"]), one["number"]) for one in case["recipients"]]
-        data += [expired_item(unhex(one["salt"]), one["leaf_index"], one["number"], one["outcome"]) for one in case["expired"]]
+        data += [expired_item(unhex(one["salt"]), one["leaf_index"], sha(one["notice_id"]), one["number"], one["outcome"])
+                 for one in case["expired"]]
         check_tree(case, data)
 
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use liaison_protocol::ack::Item;
+use liaison_protocol::id::Micros;
 use liaison_protocol::proto::{self, Verdict, acknowledge_result};
 use liaison_protocol::receipt::Receipt;
 use liaison_protocol::signer::Signer;
@@ -23,11 +24,13 @@ impl Signed {
         verdicts: impl IntoIterator<
             Item = (liaison_protocol::id::LeafIndex, liaison_protocol::id::NoticeId, Verdict, String),
         >,
+        signed_at: Micros,
         signer: &dyn Signer,
     ) -> Result<Self, ClientError> {
         let item = |(leaf, notice, verdict, reason)| Item { salt: fresh_salt(), leaf, notice, verdict, reason };
         let items: Vec<_> = verdicts.into_iter().map(item).collect();
-        let envelope = recipient.sign(&items, signer).map_err(|error| ClientError::Local(error.to_string()))?;
+        let envelope =
+            recipient.sign(&items, signed_at, signer).map_err(|error| ClientError::Local(error.to_string()))?;
         Ok(Self { envelope, items })
     }
 
@@ -36,10 +39,11 @@ impl Signed {
         recipient: &Recipient,
         delivered: &[Delivered],
         verdict: Verdict,
+        signed_at: Micros,
         signer: &dyn Signer,
     ) -> Result<Self, ClientError> {
         let verdicts = delivered.iter().map(|notice| (notice.leaf(), notice.id, verdict, String::new()));
-        Self::over(recipient, verdicts, signer)
+        Self::over(recipient, verdicts, signed_at, signer)
     }
 
     /// The signed envelope.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use liaison_protocol::directory::{RecordBody, SignedHead, VerifiedHead, verify_record};
-use liaison_protocol::id::{HeadVersion, Origin, PartnerId, PartnerNumber};
+use liaison_protocol::id::{AgreementDigest, HeadVersion, NodeId, Origin, PartnerId, PartnerNumber};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto;
 use liaison_protocol::receipt::{Receipt, Support};
@@ -16,6 +16,8 @@ use crate::{Client, ClientError};
 
 /// Records asked for at a time.
 const PAGE: i32 = 500;
+/// Agreements shown in one receipt file: in base64, with everything else, they stay below the file's bound.
+const AGREEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// One version of the directory, verified record by record.
 #[derive(Clone, Debug)]
@@ -23,7 +25,11 @@ pub struct KnownDirectory {
     head: VerifiedHead,
     partners: BTreeMap<PartnerNumber, (PartnerId, proto::RecordProof)>,
     keys: BTreeMap<(PartnerId, u8), Vec<proto::RecordProof>>,
+    agreements: BTreeMap<AgreementDigest, proto::RecordProof>,
     nodes: Vec<(Origin, proto::RecordProof)>,
+    /// The home of each partner, and the log of each node.
+    homes: BTreeMap<PartnerId, NodeId>,
+    logs: BTreeMap<NodeId, Origin>,
 }
 
 /// Usages in some order.
@@ -42,8 +48,15 @@ impl Client {
         let answer = self.directory().get_head(request).await.map_err(|status| self.refused(&status))?;
         let head = SignedHead::parse(answer.into_inner().head).map_err(|bad| unproven(&bad))?;
         let head = head.verify(trust.authority(), Some(trust.network())).map_err(|bad| unproven(&bad))?;
-        let mut known =
-            KnownDirectory { partners: BTreeMap::new(), keys: BTreeMap::new(), nodes: Vec::new(), head };
+        let mut known = KnownDirectory {
+            partners: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            agreements: BTreeMap::new(),
+            nodes: Vec::new(),
+            homes: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            head,
+        };
         let mut request = proto::ListRecordsRequest {
             version: known.head.version().0,
             page_size: PAGE,
@@ -85,16 +98,23 @@ impl Client {
 
 impl KnownDirectory {
     fn take(&mut self, record: proto::RecordProof) -> Result<(), String> {
-        let (body, _) = verify_record(&record, &self.head)?;
+        let (body, digest) = verify_record(&record, &self.head)?;
         match body {
             RecordBody::Partner(partner) => {
+                self.homes.insert(partner.id.clone(), partner.home);
                 self.partners.insert(partner.number, (partner.id, record));
             }
             RecordBody::Key(partner, key) => {
                 self.keys.entry((partner, usage_key(key.usage))).or_default().push(record);
             }
-            RecordBody::Node(node) => self.nodes.push((node.log_origin, record)),
-            RecordBody::Group(_) | RecordBody::Agreement(_) => {}
+            RecordBody::Node(node) => {
+                self.logs.insert(node.id, node.log_origin.clone());
+                self.nodes.push((node.log_origin, record));
+            }
+            RecordBody::Agreement(_) => {
+                self.agreements.insert(AgreementDigest(digest), record);
+            }
+            RecordBody::Group(_) | RecordBody::PassedOver(_) => {}
         }
         Ok(())
     }
@@ -122,6 +142,11 @@ impl KnownDirectory {
     /// The logs of its nodes.
     pub fn logs(&self) -> impl Iterator<Item = &Origin> {
         self.nodes.iter().map(|(origin, _)| origin)
+    }
+
+    /// The log of a partner's home: whose positions it signs for.
+    pub fn home_log(&self, partner: &PartnerId) -> Option<&Origin> {
+        self.logs.get(self.homes.get(partner)?)
     }
 
     /// What a receipt file needs beside the receipt. The notice goes with a receipt of acceptance.
@@ -165,6 +190,14 @@ impl KnownDirectory {
             && let Some(id) = self.partner(number)
         {
             records.extend(self.keys.get(&(id.clone(), usage_key(usage))).into_iter().flatten().cloned());
+        }
+        if let Event::Accepted(accepted) = &statement.event {
+            let used = accepted.agreements.iter().filter_map(|digest| self.agreements.get(digest)).cloned();
+            let mut bytes = 0;
+            records.extend(used.take_while(|proof| {
+                bytes += proof.record.len();
+                bytes <= AGREEMENT_BYTES_MAX
+            }));
         }
         Ok(Support { notice, directory_head: self.head.envelope().clone(), records })
     }

@@ -126,8 +126,8 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// Signs for items, at most 4,096.
-    pub fn sign(&self, items: &[Item], signer: &dyn Signer) -> Result<Bytes, SignError> {
+    /// Signs for items, at most 4,096, at a moment of its own clock.
+    pub fn sign(&self, items: &[Item], signed_at: Micros, signer: &dyn Signer) -> Result<Bytes, SignError> {
         let acknowledgement = Acknowledgement {
             network: self.network,
             log_origin: self.log_origin.clone(),
@@ -135,6 +135,7 @@ impl Recipient {
             system: self.system.clone(),
             count: u32::try_from(items.len()).map_err(|_| SignError("too many items".into()))?,
             root: ack::tree(items).root(),
+            signed_at,
         };
         sign(ACKNOWLEDGEMENT_TYPE, acknowledgement.encode(), signer)
     }

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::envelope::{Envelope, Expect, Proven};
-use crate::id::{Hash, LeafIndex, NetworkId, NoticeId, Origin, PartnerId, SystemId};
-use crate::limits::{ITEMS_MAX, REASON_BYTES_MAX};
-use crate::manifest::{known, name, words};
+use crate::id::{Hash, LeafIndex, Micros, NetworkId, NoticeId, Origin, PartnerId, SystemId};
+use crate::limits::{AHEAD_MAX_US, ITEMS_MAX, REASON_BYTES_MAX};
+use crate::manifest::{known, name, time, words};
 use crate::proto::{self, Verdict};
 use crate::reason::{Reason, Refusal};
 use crate::tlog::entry::Salt;
@@ -23,6 +23,7 @@ pub static ACKNOWLEDGEMENT: Shape = Shape {
         one(4, "system", Kind::Text),
         one(5, "count", Kind::Varint),
         one(6, "root", Kind::Bytes),
+        one(7, "signed_at_us", Kind::Varint),
     ],
 };
 
@@ -41,6 +42,8 @@ pub struct Acknowledgement {
     pub count: u32,
     /// Root over the items.
     pub root: Hash,
+    /// When it was signed, by the recipient's clock.
+    pub signed_at: Micros,
 }
 
 /// One notice acknowledged.
@@ -114,6 +117,7 @@ impl Acknowledgement {
             system: name(&signed.system, "system")?,
             count: signed.count,
             root: Hash::from_slice(&signed.root).ok_or_else(|| Refusal::field("root", "not 32 bytes"))?,
+            signed_at: time(signed.signed_at_us, "signed_at_us")?,
         })
     }
 
@@ -126,9 +130,20 @@ impl Acknowledgement {
             system: self.system.to_string(),
             count: self.count,
             root: self.root.to_bytes(),
+            signed_at_us: self.signed_at.0,
         }
         .encode_to_vec()
         .into()
+    }
+
+    /// Whether its time can be true where it is `now`: an offline site may be late by weeks, and nobody is early.
+    pub fn in_time(&self, now: Micros) -> Result<(), Refusal> {
+        let ahead = self.signed_at.since(now);
+        if ahead <= AHEAD_MAX_US {
+            return Ok(());
+        }
+        let text = format!("signed_at_us: {} s ahead of the node's clock, at most 300", ahead / Micros::SECOND);
+        Err(Refusal::new(Reason::FutureDated, text).with("skew_us", ahead))
     }
 }
 
@@ -138,6 +153,7 @@ pub struct VerifiedAcknowledgement {
     proven: Proven,
     signed: Acknowledgement,
     items: Vec<Item>,
+    leaf_data: Vec<Hash>,
 }
 
 impl VerifiedAcknowledgement {
@@ -146,7 +162,7 @@ impl VerifiedAcknowledgement {
         envelope: Bytes,
         items: &[proto::AcknowledgedItem],
         expect: &Expect<'_>,
-        now: crate::id::Micros,
+        now: Micros,
     ) -> Result<Self, Refusal> {
         let proven = Envelope::parse(envelope)?.verify(expect, now)?;
         let signed = Acknowledgement::parse(proven.payload().clone())?;
@@ -158,14 +174,15 @@ impl VerifiedAcknowledgement {
         }
         let items =
             items.iter().enumerate().map(|(nth, item)| Item::read(item, nth)).collect::<Result<Vec<_>, _>>()?;
-        let found = tree(&items).root();
+        let leaf_data: Vec<_> = items.iter().map(Item::leaf_data).collect();
+        let found = ItemTree::over(leaf_data.iter().copied()).root();
         if found != signed.root {
             return Err(Refusal::new(
                 Reason::PartMismatch,
                 format!("items: expected root {}, found {}", signed.root.to_hex(), found.to_hex()),
             ));
         }
-        Ok(Self { proven, signed, items })
+        Ok(Self { proven, signed, items, leaf_data })
     }
 
     /// The envelope, exactly as it came.
@@ -181,5 +198,10 @@ impl VerifiedAcknowledgement {
     /// The items, in order.
     pub fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// The items' leaf data, in order.
+    pub fn leaf_data(&self) -> &[Hash] {
+        &self.leaf_data
     }
 }

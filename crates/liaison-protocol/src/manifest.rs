@@ -316,7 +316,7 @@ pub(crate) fn name<N: FromStr<Err = BadName>>(text: &str, path: &str) -> Result<
     text.parse().map_err(|bad: BadName| Refusal::field(path, format_args!("expected {}", bad.expected)))
 }
 
-fn time(micros: i64, path: &str) -> Result<Micros, Refusal> {
+pub(crate) fn time(micros: i64, path: &str) -> Result<Micros, Refusal> {
     if micros > 0 { Ok(Micros(micros)) } else { Err(Refusal::field(path, "absent or before 1970")) }
 }
 

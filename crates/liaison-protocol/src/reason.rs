@@ -98,6 +98,9 @@ reasons! {
     KeyNotInForce "KEY_NOT_IN_FORCE" Unauthenticated
         "The key that signed is denied, or outside its window now."
         "Sign with a key that the directory head in force allows.";
+    Revoked "REVOKED" Unauthenticated
+        "The certificate of this line is not believed any more: revoked, denied or ended."
+        "Connect with a certificate that is; ask your authority or the node's operator why this one is not.";
     OtherNetwork "OTHER_NETWORK" Unauthenticated
         "The payload does not begin with this network's name."
         "Sign for the network that the node's directory head names.";

@@ -11,7 +11,8 @@ use crate::limits::{ENVELOPE_BYTES_MAX, ITEMS_MAX, NOTE_BYTES_MAX, REASON_BYTES_
 use crate::manifest::{HANDLING, Handling, RELATION, Relation, known, name, some_words};
 use crate::proto;
 use crate::reason::Refusal;
-use crate::wire::{self, Kind, Shape, choice, many, one};
+use crate::tlog::moved;
+use crate::wire::{self, Kind, Shape, Unknown, choice, kept, many, one};
 
 /// The statement format of this program, and the lowest that a reader must know for what it writes.
 pub const STATEMENT_VERSION: u32 = 1;
@@ -51,6 +52,7 @@ static ACKNOWLEDGED: Shape = Shape {
         one(2, "envelope", Kind::Bytes),
         one(3, "root", Kind::Bytes),
         one(4, "count", Kind::Varint),
+        one(5, "moved", Kind::Bytes),
     ],
 };
 static EXPIRED: Shape = Shape {
@@ -83,6 +85,7 @@ pub static STATEMENT: Shape = Shape {
         choice(13, "acknowledged", Kind::Message(&ACKNOWLEDGED)),
         choice(14, "expired", Kind::Message(&EXPIRED)),
         choice(15, "mailbox_stated", Kind::Message(&MAILBOX_STATED)),
+        kept(10, 63, Unknown::Stops),
     ],
 };
 
@@ -181,6 +184,8 @@ pub struct Acknowledged {
     pub root: Hash,
     /// How many there are.
     pub count: u32,
+    /// What each of them moved, as [`moved`] packs it.
+    pub moved: Bytes,
 }
 
 /// One pass of the clock.
@@ -231,6 +236,7 @@ impl Statement {
                 envelope: acknowledged.envelope.clone(),
                 root: acknowledged.root.to_bytes(),
                 count: acknowledged.count,
+                moved: acknowledged.moved.clone(),
             }),
             Event::Expired(expired) => Wire::Expired(proto::Expired {
                 deadline_us: expired.deadline.0,
@@ -288,10 +294,15 @@ impl Statement {
             Wire::Accepted(accepted) => Event::Accepted(Accepted::read(accepted)?),
             Wire::Acknowledged(acknowledged) => {
                 bounded(&acknowledged.envelope, "acknowledged.envelope", ENVELOPE_BYTES_MAX)?;
+                let count = count(acknowledged.count, "acknowledged.count")?;
+                if !moved::fits(&acknowledged.moved, count) {
+                    return Err(Refusal::field("acknowledged.moved", "expected two bits an item and no more"));
+                }
                 Event::Acknowledged(Acknowledged {
                     recipient: PartnerNumber(acknowledged.recipient),
                     root: hash(&acknowledged.root, "acknowledged.root")?,
-                    count: count(acknowledged.count, "acknowledged.count")?,
+                    count,
+                    moved: acknowledged.moved,
                     envelope: acknowledged.envelope,
                 })
             }

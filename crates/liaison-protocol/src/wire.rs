@@ -45,6 +45,22 @@ pub enum Kind {
     Text,
     /// Another message.
     Message(&'static Shape),
+    /// No field, but the numbers from this one to `last`, kept for members of the message's oneof that are still to come.
+    Kept {
+        /// The last of them.
+        last: u32,
+        /// What a reader does with one that it does not know.
+        unknown: Unknown,
+    },
+}
+
+/// What a reader does with a member of a oneof that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It stops: what it does not know may matter.
+    Stops,
+    /// It passes over it: whoever reads the message sees that nothing known was chosen.
+    Passes,
 }
 
 /// Where and why bytes are not the message they should be.
@@ -84,6 +100,8 @@ pub enum Problem {
     TooMany(usize),
     /// Not UTF-8.
     NotUtf8,
+    /// A member of a oneof that this program does not know, by its number.
+    NotKnown(u32),
     /// The decoder refused what this look let pass.
     Undecodable,
     /// Not encoded as this message is encoded here: container formats have one form.
@@ -99,6 +117,7 @@ impl fmt::Display for Problem {
             Self::Twice => f.write_str("stands twice"),
             Self::TooMany(max) => write!(f, "more than {max}"),
             Self::NotUtf8 => f.write_str("not UTF-8"),
+            Self::NotKnown(number) => write!(f, "holds field {number}, which takes a newer program to read"),
             Self::Undecodable => f.write_str("cannot be decoded"),
             Self::NotCanonical => f.write_str("not in its one form"),
         }
@@ -113,6 +132,11 @@ pub const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
 /// A field of a oneof.
 pub const fn choice(number: u32, name: &'static str, kind: Kind) -> Field {
     Field { number, name, kind, max: 1, choice: true }
+}
+
+/// Numbers kept for members of the oneof; stands behind those that are known.
+pub const fn kept(first: u32, last: u32, unknown: Unknown) -> Field {
+    Field { number: first, name: "", kind: Kind::Kept { last, unknown }, max: 1, choice: true }
 }
 
 /// A field that repeats up to `max` times.
@@ -210,7 +234,11 @@ impl Look<'_> {
                 return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber });
             }
             let wire = (tag & 7) as u8;
-            let Some(place) = shape.fields.iter().position(|field| field.number == number) else {
+            let known = |field: &Field| field.number == number && !matches!(field.kind, Kind::Kept { .. });
+            let Some(place) = shape.fields.iter().position(known) else {
+                if kept_for_choice(shape, number, start)? && std::mem::replace(&mut chosen, true) {
+                    return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::Twice });
+                }
                 self.skip(wire, end)?;
                 continue;
             };
@@ -281,10 +309,30 @@ impl Look<'_> {
     }
 }
 
+/// Whether an unknown number is kept for members of the message's oneof, where a reader may pass over them.
+fn kept_for_choice(shape: &'static Shape, number: u32, offset: usize) -> Result<bool, Wrong> {
+    let rule = shape.fields.iter().find_map(|field| match field.kind {
+        Kind::Kept { last, unknown } if (field.number..=last).contains(&number) => Some(unknown),
+        _ => None,
+    });
+    match rule {
+        Some(Unknown::Stops) => Err(Wrong { path: Vec::new(), offset, problem: Problem::NotKnown(number) }),
+        rule => Ok(rule.is_some()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    static STOPS: Shape = Shape {
+        name: "Stops",
+        fields: &[one(1, "number", Kind::Varint), choice(2, "this", Kind::Varint), kept(2, 9, Unknown::Stops)],
+    };
+    static PASSES: Shape = Shape {
+        name: "Passes",
+        fields: &[one(1, "number", Kind::Varint), choice(2, "this", Kind::Varint), kept(2, 9, Unknown::Passes)],
+    };
     static INNER: Shape = Shape { name: "Inner", fields: &[one(1, "text", Kind::Text)] };
     static OUTER: Shape = Shape {
         name: "Outer",
@@ -315,6 +363,25 @@ mod tests {
         ];
         for (bytes, expected) in rows {
             assert_eq!(check(bytes, &OUTER).expect_err(expected).to_string(), *expected);
+        }
+    }
+
+    #[test]
+    fn a_member_of_a_oneof_that_is_still_to_come_stops_a_reader_or_stands_alone() {
+        let rows: &[(&[u8], &'static Shape, Option<&str>)] = &[
+            (&[8, 1, 16, 1], &STOPS, None),
+            (&[24, 1], &STOPS, Some("Stops at byte 0: holds field 3, which takes a newer program to read")),
+            (&[16, 1, 72, 1], &STOPS, Some("Stops at byte 2: holds field 9, which takes a newer program to read")),
+            (&[80, 1], &STOPS, None),
+            (&[24, 1], &PASSES, None),
+            (&[24, 1, 8, 1], &PASSES, None),
+            (&[16, 1, 24, 1], &PASSES, Some("Passes at byte 2: stands twice")),
+            (&[24, 1, 16, 1], &PASSES, Some("Passes.this at byte 2: stands twice")),
+            (&[24, 1, 32, 1], &PASSES, Some("Passes at byte 2: stands twice")),
+        ];
+        for (bytes, shape, expected) in rows {
+            let found = check(bytes, shape).err().map(|malformed| malformed.to_string());
+            assert_eq!(found.as_deref(), *expected, "{bytes:?}");
         }
     }
 

@@ -78,7 +78,9 @@ impl Collectors {
 impl Collector {
     async fn connect(context: &Context, counts: Arc<Counts>) -> Result<Self, Failure> {
         let (client, known) = context.connect_and_know().await?;
-        let log_origin = known.logs().next().ok_or_else(|| Failure::failed("the directory lists no node"))?;
+        let log_origin = known.home_log(&context.partner);
+        let log_origin =
+            log_origin.ok_or_else(|| Failure::failed("the directory lists no home of the recipient"))?;
         let recipient = Recipient {
             network: context.trust.network(),
             log_origin: log_origin.clone(),
@@ -111,7 +113,7 @@ impl Collector {
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, ITEMS_MAX).await > 0 {
             let verdicts = batch.drain(..).map(|(leaf, id)| (leaf, id, Verdict::Accepted, String::new()));
-            let signed = Signed::over(&self.recipient, verdicts, &self.key)?;
+            let signed = Signed::over(&self.recipient, verdicts, crate::cli::output::now(), &self.key)?;
             let answer = self.client.acknowledge(&signed).await?;
             for outcome in answer.outcomes {
                 if let ItemOutcome::Refused(reason) = outcome {

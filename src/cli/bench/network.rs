@@ -30,7 +30,7 @@ impl TemporaryNetwork {
         };
         let folder = folder.map_err(failed)?;
         let (network, node) = (parse("bench.liaison.example")?, parse("hub-1")?);
-        let made = NetworkFolder::create(folder.path(), &network, &node, "127.0.0.1:0", &[])?;
+        let mut made = NetworkFolder::create(folder.path(), &network, &node, "127.0.0.1:0", &[])?;
         made.add_group(&audience()?)?;
         let mut enrolments = Vec::new();
         for nth in 0..originators {

@@ -1,7 +1,10 @@
 //! The folder of a network: everything `init` makes and `partner add` changes.
 
+mod editions;
 mod enrol;
+mod lock;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use liaison_protocol::tlog::checkpoint::VerifierKey;
 use liaison_protocol::trust::{self, Trust};
 
 use crate::authority::directory_file::DirectoryFile;
+use crate::authority::files;
 use crate::authority::pki::{Authority, Validity, create_certificate_file, create_key_file};
 use crate::authority::sign;
 use crate::cli::{Failure, output, read};
@@ -20,7 +24,9 @@ use crate::clock::{Entropy as _, SystemEntropy};
 use crate::config;
 use crate::config::folder::{open_all, path_of};
 
+pub(in crate::cli) use editions::{DRAFT, NEWEST};
 pub(in crate::cli) use enrol::Enrolment;
+use lock::FolderLock;
 
 /// Certificates of the starter authority: ten years for itself, one for what it issues.
 const AUTHORITY_DAYS: i64 = 3_653;
@@ -33,6 +39,20 @@ pub(in crate::cli) struct NetworkFolder {
     path: PathBuf,
     trust: Trust,
     directories: Vec<Arc<Directory>>,
+}
+
+/// A network's folder in hand: nobody else changes it until this is dropped.
+pub(in crate::cli) struct Changing {
+    network: NetworkFolder,
+    _lock: FolderLock,
+}
+
+impl Deref for Changing {
+    type Target = NetworkFolder;
+
+    fn deref(&self) -> &NetworkFolder {
+        &self.network
+    }
 }
 
 fn failed(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure {
@@ -65,7 +85,9 @@ impl NetworkFolder {
         node: &NodeId,
         listen: &str,
         dns: &[String],
-    ) -> Result<Self, Failure> {
+    ) -> Result<Changing, Failure> {
+        std::fs::create_dir_all(path).map_err(|error| failed(path)(&error))?;
+        let _lock = FolderLock::take(path, lock::WAIT_MAX)?;
         if path.join("hub.toml").exists() {
             return Err(Failure::new(
                 crate::cli::Exit::Conflict,
@@ -91,36 +113,36 @@ impl NetworkFolder {
         let log_key = new_key(&path.join("keys/log.key"))?;
         let authority = new_key(&path.join("keys/authority.key"))?;
         let text = directory_text(network, node, listen, &log_key, &authority);
-        let write = |file: &str, text: &str| {
+        let write = |file: &str, text: &str, mode: u32| {
             let file = path.join(file);
-            std::fs::write(&file, text).map_err(|error| failed(&file)(&error))
+            files::replace(&file, text.as_bytes(), mode).map_err(|error| failed(&file)(&error))
         };
-        write("directory.toml", &text)?;
-        write("hub.toml", &config::sample(node, listen))?;
+        write("directory.toml", &text, files::AGREEMENTS)?;
+        write("hub.toml", &config::sample(node, listen), files::PUBLIC)?;
         let file =
             DirectoryFile::read(&path.join("directory.toml")).map_err(|bad| Failure::failed(bad.to_string()))?;
         let signer = signer(&path.join("keys/authority.key"))?;
-        let sealed = sign::sign(&file, None, &[&signer], output::now(), &mut SystemEntropy::new())
+        let sealed = sign::sign(&file, &[], &[&signer], output::now(), &mut SystemEntropy::new())
             .map_err(|error| failed(path)(&error))?;
         publish(&path.join("directory"), &sealed)?;
-        write("network.trust", &trust_text(&sealed.directory))?;
-        Self::open(path)
+        write("network.trust", &trust_text(&sealed.directory), files::PUBLIC)?;
+        Ok(Changing { network: Self::open(path)?, _lock })
+    }
+
+    /// Opens a network's folder to change it. Whoever is changing it is waited for, and what it made is read.
+    pub(in crate::cli) fn open_to_change(path: &Path) -> Result<Changing, Failure> {
+        must_be_there(path)?;
+        let _lock = FolderLock::take(path, lock::WAIT_MAX)?;
+        Ok(Changing { network: Self::open(path)?, _lock })
     }
 
     /// Opens a network's folder, and verifies every directory in it.
     pub(in crate::cli) fn open(path: &Path) -> Result<Self, Failure> {
+        must_be_there(path)?;
         let trust_file = path.join("network.trust");
-        if !trust_file.exists() {
-            return Err(Failure::new(
-                crate::cli::Exit::NotFound,
-                format!("{}: there is no network", path.display()),
-            )
-            .next(format!("liaison init --folder {}", path.display())));
-        }
         let text = String::from_utf8_lossy(&read(&trust_file)?).into_owned();
         let trust: Trust = text.parse().map_err(|bad: trust::BadTrust| failed(&trust_file)(&bad))?;
-        let directories =
-            open_all(&path.join("directory"), &trust).map_err(|bad| Failure::failed(bad.to_string()))?;
+        let directories = open_all(&path.join("directory"), &trust).map_err(|bad| editions::unbelieved(&bad))?;
         if directories.is_empty() {
             return Err(failed(&path.join("directory"))(&"there is no sealed directory"));
         }
@@ -143,17 +165,29 @@ impl NetworkFolder {
     pub(in crate::cli) fn trust_text(&self) -> String {
         trust_text(self.newest())
     }
+}
 
-    /// Seals and signs directory.toml as the next version.
-    pub(in crate::cli) fn sign(&self) -> Result<Directory, Failure> {
-        let file = DirectoryFile::read(&self.path.join("directory.toml"))
-            .map_err(|bad| Failure::failed(bad.to_string()))?;
+impl Changing {
+    /// Seals and signs directory.toml as the next version, which is the newest from then on.
+    pub(in crate::cli) fn sign(&mut self) -> Result<&Directory, Failure> {
+        let path = self.path.join("directory.toml");
+        let file = DirectoryFile::read(&path).map_err(|bad| Failure::failed(bad.to_string()))?;
         let signer = signer(&self.path.join("keys/authority.key"))?;
-        let sealed = sign::sign(&file, Some(self.newest()), &[&signer], output::now(), &mut SystemEntropy::new())
-            .map_err(|error| failed(&self.path.join("directory.toml"))(&error))?;
+        let entropy = &mut SystemEntropy::new();
+        let sealed = sign::sign(&file, &self.directories, &[&signer], output::now(), entropy)
+            .map_err(|error| failed(&path)(&error))?;
         publish(&self.path.join("directory"), &sealed)?;
-        Ok(sealed.directory)
+        self.network.directories.push(Arc::new(sealed.directory));
+        Ok(self.newest())
     }
+}
+
+fn must_be_there(path: &Path) -> Result<(), Failure> {
+    if path.join("network.trust").exists() {
+        return Ok(());
+    }
+    Err(Failure::new(crate::cli::Exit::NotFound, format!("{}: there is no network", path.display()))
+        .next(format!("liaison init --folder {}", path.display())))
 }
 
 fn write_pair(stem: &Path, certificate: &str, key: &str) -> Result<(), Failure> {
@@ -166,15 +200,11 @@ fn signer(path: &Path) -> Result<Ed25519Signer, Failure> {
     key_file::signer(&String::from_utf8_lossy(&read(path)?)).map_err(|bad| failed(path)(&bad))
 }
 
-/// Written beside and linked into place, so that a node never sees half of it. A version is never written over: whoever signed it
-/// first has it, and a node may have adopted it.
+/// Whole or not at all, so that a node never sees half of it. A version is never written over: whoever signed it first has it, and a
+/// node may have adopted it.
 fn publish(folder: &Path, sealed: &sign::Sealed) -> Result<(), Failure> {
     let path = path_of(folder, sealed.directory.head().version());
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
-    std::fs::write(&beside, &sealed.bytes).map_err(|error| failed(&beside)(&error))?;
-    let linked = std::fs::hard_link(&beside, &path);
-    let _ = std::fs::remove_file(&beside);
-    linked.map_err(|error| match error.kind() {
+    files::publish(&path, &sealed.bytes, files::AGREEMENTS).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::new(
             crate::cli::Exit::Conflict,
             format!("{}: signed by somebody else just now", path.display()),
@@ -194,7 +224,8 @@ fn directory_text(network: &NetworkName, node: &NodeId, listen: &str, log_key: &
     let from = day(output::now().plus(-BACKDATED_US));
     let until = day(output::now().plus(5 * LEAF_DAYS * Micros::DAY));
     format!(
-        r#"# The directory of {network}, as people write it. `liaison directory sign` seals and signs it as the next version.
+        r#"# The directory of {network}, as people write it. `liaison directory diff` says what signing it would change, `liaison directory
+# sign` seals and signs it as the next version. What is sealed is never edited by hand: change this file and sign again.
 
 network = "{network}"
 renew_after_days = 30
@@ -233,20 +264,4 @@ legal_basis = "Starter agreement made by liaison init; replace it by your own."
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_that_was_signed_is_never_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("n");
-        let (network, node) = ("a.example".parse().unwrap(), "hub-1".parse().unwrap());
-        let first = NetworkFolder::create(&path, &network, &node, "127.0.0.1:7443", &[]).unwrap();
-        let second = NetworkFolder::open(&path).unwrap();
-        let signed = first.sign().unwrap();
-        let refused = second.sign().unwrap_err();
-        assert_eq!(refused.exit, crate::cli::Exit::Conflict);
-        let kept = NetworkFolder::open(&path).unwrap();
-        assert_eq!(kept.newest().head().digest(), signed.head().digest());
-    }
-}
+mod tests;

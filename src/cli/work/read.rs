@@ -43,7 +43,10 @@ impl<'c> Mailbox<'c> {
 
     /// Who signs for what is in it.
     pub(in crate::cli) fn recipient(&self) -> Result<Recipient, Failure> {
-        let log_origin = self.known.logs().next().ok_or_else(|| Failure::failed("the directory lists no node"))?;
+        let partner = &self.context.partner;
+        let log_origin = self.known.home_log(partner).ok_or_else(|| {
+            Failure::failed(format!("the directory lists no home of {partner}")).next("liaison directory show")
+        })?;
         Ok(Recipient {
             network: self.context.trust.network(),
             log_origin: log_origin.clone(),

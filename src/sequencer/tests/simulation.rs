@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use liaison_protocol::id::{Hash, LeafIndex, NoticeId, Seq};
-use liaison_protocol::proto::{RespondBy, Verdict};
+use liaison_protocol::proto::{ExpiredOutcome, RespondBy, Verdict};
 use liaison_protocol::reason::Reason;
 use liaison_protocol::statement::{Event, Statement};
 use liaison_protocol::tlog::hash;
@@ -13,7 +13,7 @@ use liaison_protocol::tlog::tree::Tree;
 
 use super::assert_refolds;
 use crate::sequencer::{Answer, Running, Stopped};
-use crate::state::{Happening, Proposal, Standing};
+use crate::state::{AcknowledgedDetail, ExpiredDetail, Happening, Proposal, Standing};
 use crate::store::faulty::Fault;
 use crate::store::{CommitError, Store as _};
 use crate::world::{PlayedEntropy, Rig, START, World};
@@ -248,7 +248,7 @@ impl Simulation {
         for entry in &entries {
             let opening = entry.opening.as_ref().expect("nothing is erased");
             let event = Statement::decode(opening.statement.clone()).expect("a statement").event;
-            let detail = crate::state::StoredDetail::decode(&entry.detail).expect("a detail");
+            let detail = crate::state::StoredDetail::decode(&entry.detail, &event).expect("a detail");
             let mut moved = |leaf: LeafIndex, number: u32, happening: Happening| {
                 let standing = standings.entry((Seq(leaf.0), number)).or_insert(Standing::CONSIGNED);
                 *standing = standing.after(happening).expect("only what moves something is stated as moving");
@@ -262,12 +262,15 @@ impl Simulation {
                     Event::Acknowledged(said),
                     crate::state::StoredDetail::Whole(crate::state::Detail::Acknowledged(items)),
                 ) => {
-                    items.iter().filter(|item| item.effective).for_each(|item| {
+                    items.iter().filter(|said| said.moved.any()).for_each(|AcknowledgedDetail { item, .. }| {
                         moved(item.leaf, said.recipient.0, item.verdict.into());
                     });
                 }
                 (Event::Expired(_), crate::state::StoredDetail::Whole(crate::state::Detail::Expired(items))) => {
-                    items.iter().for_each(|item| moved(item.leaf, item.recipient.0, item.outcome.into()));
+                    let late = |item: &&ExpiredDetail| item.outcome == ExpiredOutcome::Unanswered;
+                    let (decisions, deliveries): (Vec<_>, Vec<_>) = items.iter().partition(late);
+                    let in_order = decisions.into_iter().chain(deliveries);
+                    in_order.for_each(|item| moved(item.leaf, item.recipient.0, item.outcome.into()));
                 }
                 _ => {}
             }

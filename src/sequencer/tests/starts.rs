@@ -5,6 +5,7 @@ use std::sync::Arc;
 use liaison_protocol::id::Seq;
 use liaison_protocol::proto::Verdict;
 use liaison_protocol::signer::Ed25519Signer;
+use liaison_protocol::statement::Statement;
 use liaison_protocol::tlog::checkpoint::LogKey;
 use liaison_protocol::tlog::entry::{Opening, Salt};
 use liaison_protocol::tlog::tile::TileId;
@@ -154,10 +155,12 @@ async fn fault_76_nothing_is_signed_over_what_is_not_as_it_was_signed() {
         }),
         ("the verdict in an acknowledgement's detail", |rig| {
             rig.tamper.entries(|entry| {
+                let statement = entry.opening.as_ref().map(|opening| opening.statement.clone()).unwrap_or_default();
+                let event = Statement::decode(statement).expect("a statement").event;
                 if let Ok(StoredDetail::Whole(Detail::Acknowledged(mut items))) =
-                    StoredDetail::decode(&entry.detail)
+                    StoredDetail::decode(&entry.detail, &event)
                 {
-                    items[0].verdict = Verdict::Received;
+                    items[0].item.verdict = Verdict::Received;
                     entry.detail = Detail::Acknowledged(items).encode();
                 }
             });

@@ -15,9 +15,14 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What the nth statement closed: leaf, recipient's number and outcome.
 async fn expired(rig: &Rig, nth: usize) -> Vec<(u64, u32, ExpiredOutcome)> {
-    match StoredDetail::decode(&rig.all().await[nth].detail) {
+    let entry = &rig.all().await[nth];
+    let opening = entry.opening.as_ref().expect("nothing is erased");
+    let event = Statement::decode(opening.statement.clone()).expect("a statement").event;
+    match StoredDetail::decode(&entry.detail, &event) {
         Ok(StoredDetail::Whole(Detail::Expired(items))) => {
-            items.iter().map(|item| (item.leaf.0, item.recipient.0, item.outcome)).collect()
+            let mut said: Vec<_> = items.iter().map(|item| (item.leaf.0, item.recipient.0, item.outcome)).collect();
+            said.sort_by_key(|(leaf, recipient, outcome)| (*leaf, *recipient, *outcome as i32));
+            said
         }
         other => panic!("{other:?}"),
     }

@@ -57,6 +57,11 @@ struct Case {
     expect: Expect<serde_json::Value>,
 }
 
+/// The notice that was accepted at a leaf, from 4.
+pub(crate) fn notice_at(leaf: u64) -> NoticeId {
+    item(leaf - 4, Verdict::Received, "").notice
+}
+
 fn item(nth: u64, verdict: Verdict, reason: &str) -> Item {
     Item {
         salt: salt(&format!("item {nth}")),
@@ -98,6 +103,7 @@ pub(crate) fn acknowledgement(items: &[Item]) -> proto::Acknowledgement {
         system: "ops-1".into(),
         count: items.len() as u32,
         root: tree(items).root().to_bytes(),
+        signed_at_us: NOW.0 - Micros::SECOND,
     }
 }
 
@@ -180,12 +186,18 @@ fn cases() -> Vec<Case> {
             let expect = Expect::Accept(fields("Acknowledgement", &one_signed));
             case("one item", 0, sign(&one_signed), one.iter().map(written).collect(), expect)
         },
+        {
+            let twice = vec![one[0].clone(), item(0, Verdict::Received, "")];
+            let twice_signed = acknowledgement(&twice).encode_to_vec();
+            let expect = Expect::Accept(fields("Acknowledgement", &twice_signed));
+            case("one notice twice", 66, sign(&twice_signed), twice.iter().map(written).collect(), expect)
+        },
         sent("one item too few", &|items| items.truncate(2)),
         sent("one item too many", &|items| items.push(items[0].clone())),
         sent("no items", &|items| items.clear()),
         sent("in another order", &|items| items.swap(0, 1)),
         sent("another salt", &|items| items[2].salt = hex(&salt("another").0)),
-        sent("another leaf index", &|items| items[0].leaf_index += 1),
+        sent("another leaf index", &|items| items[0].leaf_index += 100),
         sent("another notice", &|items| items[0].notice_id = items[1].notice_id.clone()),
         sent("another verdict", &|items| items[0].verdict = Verdict::Received.into()),
         sent("another reason", &|items| items[1].reason.push('!')),
@@ -197,6 +209,8 @@ fn cases() -> Vec<Case> {
         says("no recipient", &|a| a.recipient.clear(), "FIELD_INVALID"),
         says("a system in upper case", &|a| a.system = "OPS-1".into(), "FIELD_INVALID"),
         says("a log origin with a space", &|a| a.log_origin = "hub 1".into(), "FIELD_INVALID"),
+        says("no moment of signing", &|a| a.signed_at_us = 0, "FIELD_INVALID"),
+        says("signed before 1970", &|a| a.signed_at_us = -1, "FIELD_INVALID"),
         says("for another network", &|a| a.network = Hash::of(&[b"another network"]).to_bytes(), "OTHER_NETWORK"),
         holds("REFUSED without a reason", &|items| items[1].reason.clear()),
         holds("a reason without REFUSED", &|items| items[0].reason = "because".into()),

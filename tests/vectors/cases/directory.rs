@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use liaison_protocol::directory::{AuthorityKeys, Directory, NewHead, SignedHead, join, seal, verify_record};
 use liaison_protocol::envelope::{DIRECTORY_HEAD_TYPE, MANIFEST_TYPE};
-use liaison_protocol::id::{Hash, HeadVersion, NetworkId};
+use liaison_protocol::id::{Hash, HeadDigest, HeadVersion, NetworkId, PartnerNumber};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::proto;
 use liaison_protocol::tlog::entry::Salt;
@@ -21,6 +21,7 @@ pub(crate) struct Directories {
     about: String,
     heads: Vec<HeadCase>,
     directories: Vec<DirectoryCase>,
+    successions: Vec<Succession>,
     records: Vec<RecordCase>,
 }
 
@@ -60,8 +61,26 @@ struct DirectoryCase {
     name: String,
     head: String,
     records: Vec<Sealed>,
+    /// Places of the records that are passed over; absent: none.
+    passed_over: Option<Vec<usize>>,
     /// Accepted: the records, as protobuf's JSON.
     expect: Expect<Vec<serde_json::Value>>,
+}
+
+/// Two directories, each good in itself, signed by the founders.
+#[derive(Serialize, Deserialize)]
+struct Succession {
+    name: String,
+    before: SealedCase,
+    after: SealedCase,
+    /// Accepted: the version that may follow.
+    expect: Expect<u64>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct SealedCase {
+    head: String,
+    records: Vec<Sealed>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -84,7 +103,13 @@ struct RecordCase {
 }
 
 pub(crate) fn generate() -> Directories {
-    Directories { about: ABOUT.into(), heads: heads(), directories: directories(), records: proofs() }
+    Directories {
+        about: ABOUT.into(),
+        heads: heads(),
+        directories: directories(),
+        successions: successions(),
+        records: proofs(),
+    }
 }
 
 fn written(authority: &AuthorityKeys) -> Authority {
@@ -270,6 +295,8 @@ fn heads() -> Vec<HeadCase> {
             },
             "more than 16",
         ),
+        says("no must_understand", &second_payload, &|h| h.must_understand = 0, "must_understand"),
+        says("needs directory format 2", &second_payload, &|h| h.must_understand = 2, "must_understand"),
         says("100,001 records", &second_payload, &|h| h.record_count = 100_001, "record_count"),
         says("a root of 31 bytes", &second_payload, &|h| h.records_root.truncate(31), "records_root"),
         says(
@@ -315,7 +342,7 @@ fn directories() -> Vec<DirectoryCase> {
     let other = |name: &str, change: &dyn Fn(&mut Vec<Sealed>), word: &str| {
         let mut records = write(&usual);
         change(&mut records);
-        DirectoryCase { name: name.into(), head: hex(&head), records, expect: refuse(word) }
+        DirectoryCase { name: name.into(), head: hex(&head), records, passed_over: None, expect: refuse(word) }
     };
     // The authority signed these very records, and they break a rule.
     let signed = |name: &str, change: &dyn Fn(&mut Vec<proto::Record>), word: &str| {
@@ -323,7 +350,32 @@ fn directories() -> Vec<DirectoryCase> {
         change(&mut records);
         let records = salted(&records);
         let (_, head) = sealed(&first_head(), &records, &signers);
-        DirectoryCase { name: name.into(), head: hex(&head), records: write(&records), expect: refuse(word) }
+        DirectoryCase {
+            name: name.into(),
+            head: hex(&head),
+            records: write(&records),
+            passed_over: None,
+            expect: refuse(word),
+        }
+    };
+    // One record is replaced by bytes that a newer program might write.
+    let newer = |name: &str, place: usize, record: Vec<u8>, word: Option<&str>| {
+        let mut records = usual.clone();
+        records[place].0 = record.into();
+        let (_, head) = sealed(&first_head(), &records, &signers);
+        let read = records.iter().map(|(record, _)| fields("Record", record)).collect();
+        DirectoryCase {
+            name: name.into(),
+            head: hex(&head),
+            records: write(&records),
+            passed_over: word.is_none().then(|| vec![place]),
+            expect: word.map_or(Expect::Accept(read), refuse),
+        }
+    };
+    let changed = |place: usize, change: &dyn Fn(&mut Vec<proto::Record>)| {
+        let mut records = records();
+        change(&mut records);
+        records[place].encode_to_vec()
     };
     let read = usual.iter().map(|(record, _)| fields("Record", record)).collect();
     let mut cases = vec![
@@ -331,7 +383,45 @@ fn directories() -> Vec<DirectoryCase> {
             name: "as it should be".into(),
             head: hex(&head),
             records: write(&usual),
+            passed_over: None,
             expect: Expect::Accept(read),
+        },
+        newer("a body that nobody knows yet", 13, vec![0x32, 0], None),
+        newer(
+            "a body that nobody knows yet beside one that is known",
+            13,
+            [changed(13, &|_| {}), vec![0x32, 0]].concat(),
+            Some("twice"),
+        ),
+        newer("a key for a usage that nobody knows yet", 3, changed(3, &|r| key(r, 3).usage = 3), None),
+        newer(
+            "a key of an algorithm that nobody knows yet",
+            3,
+            changed(3, &|r| {
+                key(r, 3).public_key = Some(proto::PublicKey { algorithm: 3, key: vec![7; 57].into() });
+            }),
+            None,
+        ),
+        newer(
+            "an agreement for kinds that nobody knows yet",
+            13,
+            changed(13, &|r| agreement(r).kinds = vec![98, 99]),
+            None,
+        ),
+        newer(
+            "an agreement with a ceiling that nobody knows yet",
+            13,
+            changed(13, &|r| agreement(r).highest_tlp = 9),
+            None,
+        ),
+        DirectoryCase {
+            passed_over: None,
+            ..newer(
+                "an agreement for a kind that nobody knows yet, and others",
+                13,
+                changed(13, &|r| agreement(r).kinds.push(99)),
+                None,
+            )
         },
         other("a record less", &|records| records.truncate(13), "commits to root"),
         other("a record more", &|records| records.push(records[0].clone()), "commits to root"),
@@ -406,13 +496,85 @@ fn directories() -> Vec<DirectoryCase> {
             "not listed",
         ),
         ("an agreement for no kind", |r| agreement(r).kinds.clear(), "no kind"),
-        ("an agreement for an unknown kind", |r| agreement(r).kinds.push(99), "kinds"),
+        ("an agreement for the kind 0", |r| agreement(r).kinds.push(0), "kinds"),
+        ("an agreement without a ceiling", |r| agreement(r).highest_tlp = 0, "highest_tlp"),
+        ("a partner's number that the head says was never given", |r| partner(r, 1).number = 10, "never given"),
+        (
+            "an authority key that also signs for a partner",
+            |r| key(r, 3).public_key = Some(public("authority-1").to_proto()),
+            "authority key",
+        ),
+        (
+            "a log's key that also signs for the authority",
+            |r| node(r).log_key = Some(public("authority-1").to_proto()),
+            "the authority",
+        ),
         ("an agreement without a legal basis", |r| agreement(r).legal_basis.clear(), "legal_basis"),
         ("an agreement that ends before it begins", |r| agreement(r).until_us = agreement(r).from_us, "until_us"),
         ("a record without a body", |r| r.push(proto::Record { body: None }), "no body"),
     ];
     cases.extend(rules.iter().map(|(name, change, word)| signed(name, change, word)));
     cases
+}
+
+/// What may come after the first directory, and what may not.
+fn successions() -> Vec<Succession> {
+    let written = |head: &NewHead, records: &[proto::Record], signers: &[&str]| {
+        let records = salted(records);
+        let (_, envelope) = sealed(head, &records, signers);
+        let sealed = |(record, salt): &(Bytes, Salt)| Sealed { record: hex(record), salt: hex(&salt.0) };
+        SealedCase { head: hex(&envelope), records: records.iter().map(sealed).collect() }
+    };
+    let before = written(&first_head(), &records(), &["authority-1", "authority-3"]);
+    let case = |name: &str, head: NewHead, change: &dyn Fn(&mut Vec<proto::Record>), word: &str| {
+        let mut records = records();
+        change(&mut records);
+        Succession {
+            name: name.into(),
+            before: before.clone(),
+            after: written(&head, &records, &["authority-2", "authority-3"]),
+            expect: if word.is_empty() { Expect::Accept(head.version.0) } else { refuse(word) },
+        }
+    };
+    let newcomer = |records: &mut Vec<proto::Record>, number: u32| {
+        let mut delmar = partner(records, 1).clone();
+        (delmar.number, delmar.id) = (number, "DELMAR".into());
+        records.push(proto::Record { body: Some(proto::record::Body::Partner(delmar)) });
+    };
+    let usual = second_head;
+    vec![
+        case("the second after the first", usual(), &|_| {}, ""),
+        case(
+            "a newcomer with a number that was never given",
+            NewHead { next_number: PartnerNumber(11), ..usual() },
+            &|r| newcomer(r, 10),
+            "",
+        ),
+        case("a newcomer with a number that was given once", usual(), &|r| newcomer(r, 9), "given once"),
+        case(
+            "a newcomer with the number of another",
+            usual(),
+            &|r| {
+                partner(r, 2).number = 9;
+                newcomer(r, 3);
+            },
+            "number 3",
+        ),
+        case("a partner with another number than before", usual(), &|r| partner(r, 2).number = 9, "has number 3"),
+        case("next_number falls", NewHead { next_number: PartnerNumber(9), ..usual() }, &|_| {}, "next_number"),
+        case(
+            "a version is left out",
+            NewHead { version: HeadVersion(3), ..usual() },
+            &|_| {},
+            "expected version 2",
+        ),
+        case(
+            "it names another head before it",
+            NewHead { previous: Some(HeadDigest(Hash::of(&[b"another"]))), ..usual() },
+            &|_| {},
+            "the head before it",
+        ),
+    ]
 }
 
 fn partner(records: &mut [proto::Record], nth: usize) -> &mut proto::Partner {
@@ -524,25 +686,44 @@ fn heads_are_judged_as_the_vectors_say() {
     }
 }
 
+fn file_of(head: &str, records: &[Sealed]) -> proto::SealedDirectory {
+    let record = |sealed: &Sealed| proto::SealedRecord {
+        record: unhex(&sealed.record).into(),
+        salt: unhex(&sealed.salt).into(),
+    };
+    proto::SealedDirectory { head: unhex(head).into(), records: records.iter().map(record).collect() }
+}
+
+#[test]
+fn a_directory_follows_another_as_the_vectors_say() {
+    let file: Directories = crate::vectors::read("directory.json");
+    for case in &file.successions {
+        let name = &case.name;
+        let open = |sealed: &SealedCase| {
+            let bytes = file_of(&sealed.head, &sealed.records).encode_to_vec();
+            Directory::open(bytes.into(), &founders(), None).expect("good in itself")
+        };
+        let (before, after) = (open(&case.before), open(&case.after));
+        before.follows(None).expect("the first");
+        match (after.follows(Some(&before)), &case.expect) {
+            (Ok(()), Expect::Accept(version)) => assert_eq!(after.head().version().0, *version, "{name}"),
+            (Err(bad), Expect::Refuse(word)) => assert!(bad.to_string().contains(word.as_str()), "{name}: {bad}"),
+            (found, _) => panic!("{name}: {found:?}"),
+        }
+    }
+}
+
 #[test]
 fn directories_and_records_are_judged_as_the_vectors_say() {
     let file: Directories = crate::vectors::read("directory.json");
     for case in &file.directories {
         let name = &case.name;
-        let sealed = proto::SealedDirectory {
-            head: unhex(&case.head).into(),
-            records: case
-                .records
-                .iter()
-                .map(|sealed| proto::SealedRecord {
-                    record: unhex(&sealed.record).into(),
-                    salt: unhex(&sealed.salt).into(),
-                })
-                .collect(),
-        };
+        let sealed = file_of(&case.head, &case.records);
         match (Directory::open(sealed.encode_to_vec().into(), &founders(), None), &case.expect) {
             (Ok(directory), Expect::Accept(records)) => {
                 assert_eq!(directory.len(), records.len(), "{name}");
+                let passed_over: Vec<_> = directory.passed_over().iter().map(|(place, _)| *place).collect();
+                assert_eq!(passed_over, case.passed_over.clone().unwrap_or_default(), "{name}");
                 let again: Vec<_> = sealed
                     .records
                     .iter()

@@ -51,8 +51,8 @@ struct Accepted {
 }
 
 /// By borelia-notice over `borelia_manifest` (RFC 6979): r and s.
-const ECDSA_R: &str = "41ccc6642b2a72acc97cb29fb93c221c1bcc37eeb5c046288e4d07b8190ed428";
-const ECDSA_S: &str = "03da94cd6af92541a8d0f62d8785baf9496b1583d323273228f41ede669a640e";
+const ECDSA_R: &str = "32fbd8ea98e8c4a24f9dc20334d4019970f38b6d1e9a4aa6f633d82686d46c05";
+const ECDSA_S: &str = "65144afcdad4b898eb2e7e3dcf06879b5e513129b7283f0f9c2aae4737768402";
 /// The order of P-256's group.
 const P256_ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
 /// The order of Ed25519's group, little-endian.

@@ -3,23 +3,25 @@
 use bytes::Bytes;
 use liaison_protocol::directory::Directory;
 use liaison_protocol::envelope::{ACKNOWLEDGEMENT_TYPE, MANIFEST_TYPE};
-use liaison_protocol::id::{Hash, Micros};
+use liaison_protocol::id::{Hash, Micros, NoticeId};
 use liaison_protocol::proto::{self, item_proof::Item as Shown};
 use liaison_protocol::receipt::{self, Outcome};
 use liaison_protocol::statement::{Event, HeadName, Statement};
 use liaison_protocol::tlog::checkpoint::{SignedNote, VerifierKey};
 use liaison_protocol::tlog::entry::{Opening, Salt};
 use liaison_protocol::tlog::hash;
+use liaison_protocol::tlog::moved::Moved;
 use liaison_protocol::tlog::proof_file::ProofFile;
 use liaison_protocol::tlog::tree::Tree;
 use liaison_protocol::trust::{self, Trust};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::acknowledgement::{acknowledgement, three};
+use super::acknowledgement::{acknowledgement, notice_at, three};
 use super::manifest::full_manifest;
 use super::statement::{
-    EXPIRED, RECIPIENTS, accepting, acknowledged, expired, expired_salt, expired_tree, recipient_salt, recipients,
+    EXPIRED, MOVED, RECIPIENTS, accepting, acknowledged, acknowledging, expired, expired_salt, expired_tree,
+    recipient_salt, recipients,
 };
 use super::tlog::{checkpoint, cosign, leaf, log_vkey, witness};
 use super::trust::{WITNESSES, head_lines, promised_trust, witnessed_trust};
@@ -110,11 +112,42 @@ fn word() -> Pieces {
     }
 }
 
+/// The same word, of which each item moved what is said here; one item is shown.
+fn word_that_moved(moved: &[Moved; 3], nth: usize) -> Pieces {
+    let items = three();
+    let tree = liaison_protocol::ack::tree(&items);
+    Pieces {
+        statement: acknowledging(moved).encode(),
+        items: vec![shown(nth as u64, &tree, Shown::Acknowledged(items[nth].to_proto()))],
+        ..word()
+    }
+}
+
+/// The plain notice with another audience, accepted for BORELIA and CALDORA, of whom BORELIA is shown.
+fn addressed(partners: &[&str], groups: &[&str], exempted: &[&str]) -> Pieces {
+    let mut manifest = plain_manifest();
+    manifest.audience = Some(proto::Audience {
+        partners: world::texts(partners),
+        groups: world::texts(groups),
+        exempted: world::texts(exempted),
+    });
+    Pieces {
+        statement: accepting(&manifest, &RECIPIENTS).encode(),
+        notice: signed("arden-notice", MANIFEST_TYPE, &manifest.encode_to_vec()).into(),
+        ..acceptance()
+    }
+}
+
 /// A pass of the clock; the third item is shown.
 fn pass() -> Pieces {
     let (leaf_index, recipient, outcome) = EXPIRED[2];
-    let item =
-        proto::ExpiredItem { salt: expired_salt(2).to_bytes(), leaf_index, recipient, outcome: outcome.into() };
+    let item = proto::ExpiredItem {
+        salt: expired_salt(2).to_bytes(),
+        leaf_index,
+        recipient,
+        outcome: outcome.into(),
+        notice_id: notice_at(leaf_index).to_bytes(),
+    };
     Pieces {
         statement: expired().encode(),
         items: vec![shown(2, &expired_tree(), Shown::Expired(item))],
@@ -164,6 +197,11 @@ impl Pieces {
             checkpoint: SignedNote::parse(note.as_bytes()).expect("a note"),
         }
         .to_string()
+    }
+
+    fn notice_id(&self) -> NoticeId {
+        let envelope = proto::Envelope::decode(self.notice.clone()).expect("an envelope");
+        NoticeId(world::notice_id(&envelope.payload))
     }
 
     fn restate(&mut self, change: impl FnOnce(&mut Statement)) {
@@ -234,15 +272,41 @@ fn right_cases() -> Vec<Case> {
     let sent = format!("ARDEN sent the notice AR/2026/000812 (sha256:{id}).");
     let accepted_at = "hub-1.example/log accepted it at 2026-11-23T12:00:00.000000Z by its own clock.";
     let acceptance_says = says(&[&sent, accepted_at, "It is for BORELIA."]);
-    let word_says = says(&[
-        "hub-1.example/log had BORELIA's signed word at 2026-11-23T12:00:00.000000Z by its own clock.",
-        &format!("BORELIA: REFUSED for {}, leaf 5.", three()[1].notice),
+    let word_of = |item: &str| {
+        says(&[
+            "BORELIA signed at 2026-11-23T11:59:59.000000Z by its own clock.",
+            "hub-1.example/log had that word at 2026-11-23T12:00:00.000000Z by its own.",
+            item,
+        ])
+    };
+    let word_says = word_of(&format!("BORELIA: REFUSED for {}, leaf 5.", three()[1].notice));
+    let pass_says = says(&[
+        "hub-1.example/log stated ContentHandoverFailure.",
+        &format!("CALDORA: NEVER_TRANSMITTED for {}, leaf 5.", notice_at(5)),
     ]);
-    let pass_says =
-        says(&["hub-1.example/log stated ContentHandoverFailure.", "CALDORA: NEVER_TRANSMITTED for leaf 5."]);
+    let late = |nth: usize, moved: Moved| {
+        let mut all = MOVED;
+        all[nth] = moved;
+        word_that_moved(&all, nth).write()
+    };
+    let under_agreement = Pieces { records: prove(first(), &[0, 1, 3, 11, 13]), ..acceptance() };
+    let mut untimely = acceptance();
+    let later = NOW.plus(4 * world::DAY);
+    untimely.restate(|statement| {
+        statement.observed_at = later;
+        if let Event::Accepted(accepted) = &mut statement.event {
+            accepted.retain_until = accepted.retain_until.plus(4 * world::DAY);
+        }
+    });
+    let through = addressed(&[], &["NORTH"], &[]);
+    let through_says = {
+        let sent = format!("ARDEN sent the notice AR/2026/000812 ({}).", through.notice_id());
+        says(&[&sent, accepted_at, "It is for BORELIA, through NORTH."])
+    };
     let [(acceptance_file, _), (word_file, _), (witnessed_file, _)] = right();
     let shown_none = Pieces { items: vec![], ..acceptance() };
-    let mut both = acceptance();
+    let mut both = addressed(&["CALDORA", "BORELIA"], &[], &[]);
+    let both_sent = format!("ARDEN sent the notice AR/2026/000812 ({}).", both.notice_id());
     both.records.extend(prove(first(), &[2]));
     let tree = recipients(&RECIPIENTS);
     let item = proto::RecipientItem { salt: recipient_salt(3).to_bytes(), number: 3 };
@@ -284,7 +348,51 @@ fn right_cases() -> Vec<Case> {
             "acceptance, with both recipients shown",
             "promised",
             both.write(),
-            says(&[&sent, accepted_at, "It is for BORELIA.", "It is for CALDORA."]),
+            says(&[&both_sent, accepted_at, "It is for BORELIA.", "It is for CALDORA."]),
+        ),
+        case("acceptance, of a notice for a group", "promised", through.write(), through_says),
+        case(
+            "acceptance, with the agreement that let it pass",
+            "promised",
+            under_agreement.write(),
+            says(&[
+                &sent,
+                accepted_at,
+                "Agreement 2026/north let it pass: A made-up treaty, article 1",
+                "It is for BORELIA.",
+            ]),
+        ),
+        case(
+            "acceptance, when by the node's clock it was too old",
+            "promised",
+            untimely.write(),
+            says(&[
+                &sent,
+                "hub-1.example/log accepted it at 2026-11-27T12:00:00.000000Z by its own clock.",
+                "By that clock it was not in time: issued_at_us: 96 h ago, at most 72.",
+                "It is for BORELIA.",
+            ]),
+        ),
+        case(
+            "acknowledgement, of which this item settled nothing",
+            "promised",
+            late(1, Moved::NOTHING),
+            word_of(&format!(
+                "BORELIA: REFUSED for {}, leaf 5 (settled nothing: said before, or too late).",
+                notice_at(5)
+            )),
+        ),
+        case(
+            "acknowledgement, of which this item handed over and was too late to decide",
+            "promised",
+            late(0, Moved { delivery: true, decision: false }),
+            word_of(&format!("BORELIA: ACCEPTED for {}, leaf 4 (handed over; too late to decide).", notice_at(4))),
+        ),
+        case(
+            "acknowledgement, of which this item decided what had been handed over",
+            "promised",
+            late(0, Moved { delivery: false, decision: true }),
+            word_of(&format!("BORELIA: ACCEPTED for {}, leaf 4.", notice_at(4))),
         ),
         case("acknowledgement", "promised", word_file, word_says.clone()),
         case("acknowledgement, under the second directory head", "promised", second_word().write(), word_says),
@@ -559,6 +667,14 @@ fn wrong_items() -> Vec<Case> {
         }),
         of("a recipient at another place", |p| p.items[0].index = 1),
         of("a recipient with a path too short", |p| p.items[0].path.clear()),
+        wrong("a recipient whom the notice does not name", "items", addressed(&["CALDORA"], &[], &[]), |_| {}),
+        wrong("a recipient whom the notice exempts", "items", addressed(&[], &["NORTH"], &["BORELIA"]), |_| {}),
+        wrong(
+            "an item that says RECEIVED and decided",
+            "items",
+            word_that_moved(&[MOVED[0], MOVED[1], Moved { delivery: true, decision: true }], 2),
+            |_| {},
+        ),
         of("a recipient of whom there is no record", |p| {
             p.records.remove(1);
         }),
@@ -574,11 +690,14 @@ fn wrong_items() -> Vec<Case> {
         ack("a verdict that nobody knows", |item| item.verdict = 9),
         expired("another outcome", |item| item.outcome = proto::ExpiredOutcome::NotSigned.into()),
         expired("another leaf whose time ran out", |item| item.leaf_index += 1),
+        expired("another notice whose time ran out", |item| item.notice_id = notice_at(4).to_bytes()),
+        expired("a notice of 31 bytes whose time ran out", |item| item.notice_id.truncate(31)),
         wrong("an outcome that nobody knows, which the node committed to as none", "items", pass(), |p| {
             let salt = expired_salt(0);
             let data = liaison_protocol::tlog::items::expired(
                 &salt,
                 liaison_protocol::id::LeafIndex(4),
+                &notice_at(4),
                 liaison_protocol::id::PartnerNumber(3),
                 proto::ExpiredOutcome::Unspecified,
             );
@@ -588,7 +707,13 @@ fn wrong_items() -> Vec<Case> {
                     (expired.root, expired.count) = (tree.root(), 1);
                 }
             });
-            let item = proto::ExpiredItem { salt: salt.to_bytes(), leaf_index: 4, recipient: 3, outcome: 9 };
+            let item = proto::ExpiredItem {
+                salt: salt.to_bytes(),
+                leaf_index: 4,
+                recipient: 3,
+                outcome: 9,
+                notice_id: notice_at(4).to_bytes(),
+            };
             p.items = vec![shown(0, &tree, Shown::Expired(item))];
         }),
     ]

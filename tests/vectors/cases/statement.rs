@@ -10,10 +10,11 @@ use liaison_protocol::statement::{Accepted, Acknowledged, Event, Expired, HeadNa
 use liaison_protocol::tlog::entry::{Opening, Salt};
 use liaison_protocol::tlog::hash;
 use liaison_protocol::tlog::items::{self, ItemTree};
+use liaison_protocol::tlog::moved::{self, Moved};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::acknowledgement::{acknowledgement, three};
+use super::acknowledgement::{acknowledgement, notice_at, three};
 use super::manifest::full_manifest;
 use super::world::{
     ABOUT, DAY, NOW, fields, first, hex, log, notice_id, plain_manifest, salt, second, signature, signed, unhex,
@@ -66,6 +67,7 @@ struct RecipientCase {
 struct ExpiredCase {
     salt: String,
     leaf_index: u64,
+    notice_id: String,
     number: u32,
     outcome: i32,
 }
@@ -94,7 +96,7 @@ pub(crate) fn expired_salt(nth: usize) -> Salt {
 
 pub(crate) fn expired_tree() -> ItemTree {
     ItemTree::over(EXPIRED.iter().enumerate().map(|(nth, (leaf, number, outcome))| {
-        items::expired(&expired_salt(nth), LeafIndex(*leaf), PartnerNumber(*number), *outcome)
+        items::expired(&expired_salt(nth), LeafIndex(*leaf), &notice_at(*leaf), PartnerNumber(*number), *outcome)
     }))
 }
 
@@ -134,8 +136,19 @@ pub(crate) fn accepting(manifest: &proto::Manifest, numbers: &[u32]) -> Statemen
     }))
 }
 
+/// What BORELIA's word moved: all that it could.
+pub(crate) const MOVED: [Moved; 3] = [
+    Moved { delivery: true, decision: true },
+    Moved { delivery: true, decision: true },
+    Moved { delivery: true, decision: false },
+];
+
 /// BORELIA's word for three notices.
 pub(crate) fn acknowledged() -> Statement {
+    acknowledging(&MOVED)
+}
+
+pub(crate) fn acknowledging(moved: &[Moved; 3]) -> Statement {
     let items = three();
     let payload = acknowledgement(&items).encode_to_vec();
     let envelope = signed("borelia-acknowledgement", ACKNOWLEDGEMENT_TYPE, &payload);
@@ -144,6 +157,7 @@ pub(crate) fn acknowledged() -> Statement {
         envelope: envelope.into(),
         root: liaison_protocol::ack::tree(&items).root(),
         count: items.len() as u32,
+        moved: moved::pack(moved.iter().copied().zip(items.iter().map(liaison_protocol::ack::Item::leaf_data))),
     }))
 }
 
@@ -221,6 +235,11 @@ fn cases() -> Vec<Case> {
         ("Accepted", accepted()),
         ("Accepted, with everything it can hold", many),
         ("Acknowledged", acknowledged()),
+        ("Acknowledged, of which one item settled nothing", {
+            let mut moved = MOVED;
+            moved[1] = Moved::NOTHING;
+            acknowledging(&moved)
+        }),
         ("Expired", expired()),
         ("MailboxStated, the first", stated(None, None)),
         ("MailboxStated, after leaf 0", stated(Some(0), Some(Hash::of(&[b"the statement before"])))),
@@ -255,6 +274,15 @@ fn wrong() -> Vec<(&'static str, Bytes, &'static str)> {
         ("counts no item", acknowledged(), |s| word(s).count = 0),
         ("counts 4,097 items", acknowledged(), |s| word(s).count = 4_097),
         ("an envelope of 68 KiB and a byte", acknowledged(), |s| word(s).envelope = vec![0; (68 << 10) + 1].into()),
+        ("what items moved in two bytes for three items", acknowledged(), |s| {
+            let said = word(s);
+            said.moved = [&said.moved[..], &[0]].concat().into();
+        }),
+        ("nothing said of what items moved", acknowledged(), |s| word(s).moved.clear()),
+        ("a bit behind those of the last item", acknowledged(), |s| {
+            let said = word(s);
+            said.moved = vec![said.moved[0] | 0x40].into();
+        }),
         ("nobody's time ran out", expired(), |s| {
             s.event = Some(proto::statement::Event::Expired(proto::Expired {
                 root: vec![0; 32].into(),
@@ -283,6 +311,13 @@ fn wrong() -> Vec<(&'static str, Bytes, &'static str)> {
         (
             "an event that nobody knows yet, and nothing else",
             Bytes::from_static(&[8, 1, 16, 1, 0x82, 1, 0]),
+            "MALFORMED",
+        ),
+        ("an event that nobody knows yet beside one that is known", with(&[0x82, 1, 0]), "MALFORMED"),
+        ("the last number that is kept for events", with(&[0xf8, 3, 0]), "MALFORMED"),
+        (
+            "no event, and a field that nobody knows yet",
+            Bytes::from_static(&[8, 1, 16, 1, 0x80, 4, 0]),
             "FIELD_INVALID",
         ),
         ("nothing", Bytes::new(), "FIELD_INVALID"),
@@ -335,6 +370,7 @@ fn expired_items() -> ItemsCase {
     let case = |(nth, (leaf, number, outcome)): (usize, &(u64, u32, ExpiredOutcome))| ExpiredCase {
         salt: hex(&expired_salt(nth).0),
         leaf_index: *leaf,
+        notice_id: notice_at(*leaf).to_string(),
         number: *number,
         outcome: *outcome as i32,
     };
@@ -352,7 +388,8 @@ fn expired_items() -> ItemsCase {
 fn expired_data(item: &ExpiredCase) -> Hash {
     let salt = Salt::from_slice(&unhex(&item.salt)).expect("32 bytes");
     let outcome = ExpiredOutcome::try_from(item.outcome).expect("an outcome");
-    items::expired(&salt, LeafIndex(item.leaf_index), PartnerNumber(item.number), outcome)
+    let notice: NoticeId = item.notice_id.parse().expect("a NoticeId");
+    items::expired(&salt, LeafIndex(item.leaf_index), &notice, PartnerNumber(item.number), outcome)
 }
 
 #[test]

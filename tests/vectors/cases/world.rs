@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use liaison_protocol::directory::{AuthorityKeys, Directory, NewHead, join, seal};
 use liaison_protocol::envelope::{DIRECTORY_HEAD_TYPE, MANIFEST_TYPE, pre_authentication_encoding, sign_by_all};
-use liaison_protocol::id::{Hash, HeadVersion, Micros, NetworkId, Origin};
+use liaison_protocol::id::{Hash, HeadVersion, Micros, NetworkId, Origin, PartnerNumber};
 use liaison_protocol::keyring::{PublicKey, TrustedKey};
 use liaison_protocol::proto;
 use liaison_protocol::signer::{Ed25519Signer, Signer};
@@ -249,6 +249,7 @@ pub(crate) fn first_head() -> NewHead {
         issued_at: NOW.plus(-10 * DAY),
         renew_by: NOW.plus(20 * DAY),
         authority: founders(),
+        next_number: PartnerNumber(10),
     }
 }
 

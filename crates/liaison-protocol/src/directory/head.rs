@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::BadDirectory;
 use crate::envelope::{DIRECTORY_HEAD_TYPE, Envelope, pre_authentication_encoding};
-use crate::id::{Hash, HeadDigest, HeadVersion, Micros, NetworkId, NetworkName};
+use crate::id::{Hash, HeadDigest, HeadVersion, Micros, NetworkId, NetworkName, PartnerNumber};
 use crate::keyring::PublicKey;
 use crate::limits::{AUTHORITY_KEYS_MAX, RECORDS_MAX};
 use crate::proto;
@@ -27,8 +27,13 @@ pub static DIRECTORY_HEAD: Shape = Shape {
         many(8, "authority_keys", Kind::Message(&PUBLIC_KEY), AUTHORITY_KEYS_MAX),
         one(9, "record_count", Kind::Varint),
         one(10, "records_root", Kind::Bytes),
+        one(11, "must_understand", Kind::Varint),
+        one(12, "next_number", Kind::Varint),
     ],
 };
+
+/// The directory format of this program, and the lowest that a reader must know for what it writes.
+pub const DIRECTORY_VERSION: u32 = 1;
 
 /// k of n keys. No key twice, and k at least 1 and at most n.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +101,8 @@ pub struct NewHead {
     pub renew_by: Micros,
     /// The keys that must sign this head and the next.
     pub authority: AuthorityKeys,
+    /// Partner numbers from here on have never been given.
+    pub next_number: PartnerNumber,
 }
 
 impl NewHead {
@@ -111,6 +118,8 @@ impl NewHead {
             authority_keys: self.authority.keys.iter().map(PublicKey::to_proto).collect(),
             record_count,
             records_root: records_root.to_bytes(),
+            must_understand: DIRECTORY_VERSION,
+            next_number: self.next_number.0,
         }
         .encode_to_vec()
         .into()
@@ -146,6 +155,15 @@ impl SignedHead {
         let encoding = pre_authentication_encoding(DIRECTORY_HEAD_TYPE, self.envelope.payload());
         trusted.must_have_signed(&encoding, self.envelope.signatures())?;
         let head: proto::DirectoryHead = wire::decode(self.envelope.payload().clone(), &DIRECTORY_HEAD)?;
+        if head.must_understand == 0 {
+            return Err(wrong("must_understand: absent".into()));
+        }
+        if head.must_understand > DIRECTORY_VERSION {
+            return Err(wrong(format!(
+                "must_understand: needs directory format {}, this program knows {DIRECTORY_VERSION}",
+                head.must_understand
+            )));
+        }
         let own = authority(&head)?;
         own.must_have_signed(&encoding, self.envelope.signatures())?;
         self.no_stray_signature(trusted, &own, &encoding)?;
@@ -179,6 +197,7 @@ impl SignedHead {
             issued_at: Micros(head.issued_at_us),
             renew_by: Micros(head.renew_by_us),
             authority: own,
+            next_number: PartnerNumber(head.next_number),
             record_count: head.record_count,
             records_root: Hash::from_slice(&head.records_root)
                 .ok_or_else(|| wrong("records_root: not 32 bytes".into()))?,
@@ -231,6 +250,7 @@ pub struct VerifiedHead {
     issued_at: Micros,
     renew_by: Micros,
     authority: AuthorityKeys,
+    next_number: PartnerNumber,
     record_count: u64,
     records_root: Hash,
     envelope: Bytes,
@@ -260,6 +280,11 @@ impl VerifiedHead {
     /// The head before; None for the first.
     pub fn previous(&self) -> Option<HeadDigest> {
         self.previous
+    }
+
+    /// Partner numbers from here on have never been given.
+    pub fn next_number(&self) -> PartnerNumber {
+        self.next_number
     }
 
     /// When it was signed, as the authority says.

@@ -4,7 +4,7 @@
 mod head;
 mod records;
 
-pub use head::{AuthorityKeys, DIRECTORY_HEAD, NewHead, SignedHead, VerifiedHead};
+pub use head::{AuthorityKeys, DIRECTORY_HEAD, DIRECTORY_VERSION, NewHead, SignedHead, VerifiedHead};
 pub use records::{Agreement, Group, Node, Partner, RECORD, RecordBody, read_record};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +68,8 @@ pub struct Directory {
     agreements: Vec<Agreement>,
     /// Where the record of each thing lies.
     places: BTreeMap<Place, usize>,
+    /// Records passed over, and why.
+    passed_over: Vec<(usize, &'static str)>,
 }
 
 /// Names a record.
@@ -107,6 +109,7 @@ impl Directory {
             groups: BTreeMap::new(),
             agreements: Vec::new(),
             places: BTreeMap::new(),
+            passed_over: Vec::new(),
             sealed: sealed.records,
         };
         directory.read_records()?;
@@ -156,6 +159,10 @@ impl Directory {
                     self.agreements.push(agreement);
                     place
                 }
+                RecordBody::PassedOver(why) => {
+                    self.passed_over.push((nth, why));
+                    continue;
+                }
             };
             if self.places.insert(place, nth).is_some() {
                 return Err(problem("the same thing stands twice: one key has one use".into()));
@@ -177,7 +184,24 @@ impl Directory {
             nth: self.places.get(place).copied().unwrap_or_default(),
             problem,
         };
+        for key in self.head.authority().keys() {
+            if let Some(nth) = self.places.get(&Place::Key(key.id())) {
+                return Err(BadDirectory::Record {
+                    nth: *nth,
+                    problem: "an authority key signs for a partner".into(),
+                });
+            }
+        }
         for partner in self.partners.values() {
+            if partner.number >= self.head.next_number() {
+                let text = format!(
+                    "{} has number {}, the head says that {} and above were never given",
+                    partner.id,
+                    partner.number.0,
+                    self.head.next_number().0
+                );
+                return Err(problem(&Place::Partner(partner.number), text));
+            }
             if !self.nodes.contains_key(&partner.home) {
                 let text = format!("{} has home {}, which is not listed", partner.id, partner.home);
                 return Err(problem(&Place::Partner(partner.number), text));
@@ -191,6 +215,9 @@ impl Directory {
             }
             if self.places.contains_key(&Place::Key(node.log_key.id())) {
                 return Err(problem(&place, "its log key also signs for a partner".into()));
+            }
+            if self.head.authority().keys().contains(&node.log_key) {
+                return Err(problem(&place, "its log key also signs for the authority".into()));
             }
         }
         for group in self.groups.values() {
@@ -211,6 +238,43 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// Whether this is the version after `before`: it names it, and what was given to one partner is not given to another. Without
+    /// `before` it must be the first.
+    pub fn follows(&self, before: Option<&Self>) -> Result<(), BadDirectory> {
+        let wrong = |problem: String| Err(BadDirectory::Head(problem));
+        let expected = before.map_or(1, |before| before.head.version().0 + 1);
+        if self.head.version().0 != expected {
+            return wrong(format!("expected version {expected}, found {}", self.head.version().0));
+        }
+        if self.head.previous() != before.map(|before| before.head.digest()) {
+            return wrong("it does not name the head before it".into());
+        }
+        let Some(before) = before else { return Ok(()) };
+        let given = before.head.next_number();
+        if self.head.next_number() < given {
+            return wrong(format!("next_number: {}, before it was {}", self.head.next_number().0, given.0));
+        }
+        for partner in self.partners.values() {
+            let nth = self.places.get(&Place::Partner(partner.number)).copied().unwrap_or_default();
+            let problem = match (before.numbered(partner.number), before.partner(&partner.id)) {
+                (Some(same), _) if same.id == partner.id => continue,
+                (Some(other), _) => format!("number {} was given to {}", partner.number.0, other.id),
+                (None, Some(same)) => format!("{} has number {}", partner.id, same.number.0),
+                (None, None) if partner.number < given => {
+                    format!("number {} was given once, before {}", partner.number.0, partner.id)
+                }
+                (None, None) => continue,
+            };
+            return Err(BadDirectory::Record { nth, problem });
+        }
+        Ok(())
+    }
+
+    /// Records that take a newer program to read, by their place, and why. What they would allow is not allowed.
+    pub fn passed_over(&self) -> &[(usize, &'static str)] {
+        &self.passed_over
     }
 
     /// The signed head.

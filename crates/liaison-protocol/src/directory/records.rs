@@ -9,7 +9,7 @@ use crate::limits::{AUDIENCE_PARTNERS_MAX, RECORD_BYTES_MAX, WORDS_BYTES_MAX};
 use crate::manifest::{known, name, some_words};
 use crate::proto;
 use crate::reason::{Reason, Refusal};
-use crate::wire::{self, Kind, Shape, choice, many, one};
+use crate::wire::{self, Kind, Shape, Unknown, choice, kept, many, one};
 
 /// Issuing authorities of one identity.
 const TLS_AUTHORITIES_MAX: usize = 4;
@@ -89,6 +89,7 @@ pub static RECORD: Shape = Shape {
         choice(3, "node", Kind::Message(&NODE)),
         choice(4, "group", Kind::Message(&GROUP)),
         choice(5, "agreement", Kind::Message(&AGREEMENT)),
+        kept(1, 63, Unknown::Passes),
     ],
 };
 
@@ -105,6 +106,8 @@ pub enum RecordBody {
     Group(Group),
     /// An agreement; its digest is set when the whole directory is read.
     Agreement(Agreement),
+    /// It takes a newer program to read, and why. What it would allow is not allowed.
+    PassedOver(&'static str),
 }
 
 /// An organisation that exchanges notices.
@@ -181,20 +184,29 @@ pub struct Agreement {
     pub legal_basis: String,
 }
 
-/// Reads one record strictly.
+/// Reads one record strictly. One that takes a newer program to read is passed over, where that only forbids.
 pub fn read_record(record: Bytes) -> Result<RecordBody, Refusal> {
     use proto::record::Body;
     if record.len() > RECORD_BYTES_MAX {
         return Err(Refusal::new(Reason::TooLarge, format!("record: {} bytes", record.len())));
     }
-    let record: proto::Record = wire::decode(record, &RECORD)?;
-    match record.body.ok_or_else(|| Refusal::field("record", "has no body"))? {
-        Body::Partner(partner) => read_partner(partner).map(RecordBody::Partner),
-        Body::Key(key) => read_key(&key).map(|(partner, key)| RecordBody::Key(partner, key)),
-        Body::Node(node) => read_node(node).map(RecordBody::Node),
-        Body::Group(group) => read_group(&group).map(RecordBody::Group),
-        Body::Agreement(agreement) => read_agreement(agreement).map(RecordBody::Agreement),
+    if record.is_empty() {
+        return Err(Refusal::field("record", "has no body"));
     }
+    let record: proto::Record = wire::decode(record, &RECORD)?;
+    match record.body {
+        None => Ok(RecordBody::PassedOver("a body that is not known here")),
+        Some(Body::Partner(partner)) => read_partner(partner).map(RecordBody::Partner),
+        Some(Body::Key(key)) => read_key(&key),
+        Some(Body::Node(node)) => read_node(node).map(RecordBody::Node),
+        Some(Body::Group(group)) => read_group(&group).map(RecordBody::Group),
+        Some(Body::Agreement(agreement)) => read_agreement(agreement),
+    }
+}
+
+/// A value of an enumeration; None where it takes a newer program to know it.
+fn met<E: TryFrom<i32>>(raw: i32, path: &str) -> Result<Option<E>, Refusal> {
+    if raw == 0 { Err(Refusal::field(path, "absent")) } else { Ok(E::try_from(raw).ok()) }
 }
 
 fn read_partner(partner: proto::Partner) -> Result<Partner, Refusal> {
@@ -216,8 +228,15 @@ fn read_partner(partner: proto::Partner) -> Result<Partner, Refusal> {
     })
 }
 
-fn read_key(key: &proto::PartnerKey) -> Result<(PartnerId, TrustedKey), Refusal> {
-    let usage = Usage::from_proto(key.usage()).ok_or_else(|| Refusal::field("key.usage", "absent or unknown"))?;
+fn read_key(key: &proto::PartnerKey) -> Result<RecordBody, Refusal> {
+    let partner = name(&key.partner, "key.partner")?;
+    let Some(usage) = met(key.usage, "key.usage")?.and_then(Usage::from_proto) else {
+        return Ok(RecordBody::PassedOver("a key usage that is not known here"));
+    };
+    let algorithm = key.public_key.as_ref().map_or(0, |key| key.algorithm);
+    if met::<proto::Algorithm>(algorithm, "key.public_key")?.is_none() {
+        return Ok(RecordBody::PassedOver("an algorithm that is not known here"));
+    }
     let public = public_key(key.public_key.as_ref(), "key.public_key")?;
     if key.not_after_us <= key.not_before_us {
         return Err(Refusal::field("key.not_after_us", "not after not_before_us"));
@@ -231,7 +250,7 @@ fn read_key(key: &proto::PartnerKey) -> Result<(PartnerId, TrustedKey), Refusal>
         not_after: Micros(key.not_after_us),
         denied: key.denied,
     };
-    Ok((name(&key.partner, "key.partner")?, trusted))
+    Ok(RecordBody::Key(partner, trusted))
 }
 
 fn read_node(node: proto::Node) -> Result<Node, Refusal> {
@@ -253,16 +272,9 @@ fn read_group(group: &proto::Group) -> Result<Group, Refusal> {
     Ok(Group { id: name(&group.id, "group.id")?, members: ids(&group.members, "group.members")? })
 }
 
-fn read_agreement(agreement: proto::Agreement) -> Result<Agreement, Refusal> {
-    // prost's own iterator passes over kinds that it does not know.
-    let kinds = agreement
-        .kinds
-        .iter()
-        .map(|kind| {
-            let kind = proto::Kind::try_from(*kind).unwrap_or_default();
-            known(kind, "agreement.kinds")
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+/// A kind that is not known here is passed over alone: the agreement covers the others.
+fn read_agreement(agreement: proto::Agreement) -> Result<RecordBody, Refusal> {
+    let kinds = agreement.kinds.iter().map(|kind| met(*kind, "agreement.kinds")).collect::<Result<Vec<_>, _>>()?;
     let empty = kinds.is_empty() || agreement.originators.is_empty() || agreement.recipients.is_empty();
     if empty {
         return Err(Refusal::field("agreement", "names no kind, no originator or no recipient"));
@@ -272,19 +284,33 @@ fn read_agreement(agreement: proto::Agreement) -> Result<Agreement, Refusal> {
     }
     some_words(&agreement.legal_basis, "agreement.legal_basis", WORDS_BYTES_MAX)?;
     let id: crate::id::Reference = name(&agreement.id, "agreement.id")?;
-    Ok(Agreement {
+    let originators = ids(&agreement.originators, "agreement.originators")?;
+    let recipients = ids(&agreement.recipients, "agreement.recipients")?;
+    let ceilings = (
+        met(agreement.highest_handling, "agreement.highest_handling")?,
+        met(agreement.highest_tlp, "agreement.highest_tlp")?,
+        met(agreement.highest_precedence, "agreement.highest_precedence")?,
+    );
+    let (Some(highest_handling), Some(highest_tlp), Some(highest_precedence)) = ceilings else {
+        return Ok(RecordBody::PassedOver("a ceiling that is not known here"));
+    };
+    let kinds: Vec<_> = kinds.into_iter().flatten().collect();
+    if kinds.is_empty() {
+        return Ok(RecordBody::PassedOver("kinds that are not known here"));
+    }
+    Ok(RecordBody::Agreement(Agreement {
         id: id.to_string(),
         digest: AgreementDigest(Hash([0; 32])),
-        originators: ids(&agreement.originators, "agreement.originators")?,
-        recipients: ids(&agreement.recipients, "agreement.recipients")?,
+        originators,
+        recipients,
         kinds,
-        highest_handling: known(agreement.highest_handling(), "agreement.highest_handling")?,
-        highest_tlp: known(agreement.highest_tlp(), "agreement.highest_tlp")?,
-        highest_precedence: known(agreement.highest_precedence(), "agreement.highest_precedence")?,
+        highest_handling,
+        highest_tlp,
+        highest_precedence,
         from: Micros(agreement.from_us),
         until: Micros(agreement.until_us),
         legal_basis: agreement.legal_basis,
-    })
+    }))
 }
 
 fn ids(texts: &[String], path: &str) -> Result<Vec<PartnerId>, Refusal> {

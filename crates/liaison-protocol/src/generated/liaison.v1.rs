@@ -22,6 +22,9 @@ pub struct Acknowledgement {
     /// length of reason, 2 big-endian | reason)
     #[prost(bytes = "bytes", tag = "6")]
     pub root: ::prost::bytes::Bytes,
+    /// When the recipient signed, by its own clock, microseconds since 1970; at most 5 minutes ahead of the node that takes it.
+    #[prost(int64, tag = "7")]
+    pub signed_at_us: i64,
 }
 /// One notice acknowledged: what the items tree commits to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1103,6 +1106,13 @@ pub struct DirectoryHead {
     /// 32 bytes: RFC 6962 root over the records; a record's leaf data is SHA-256("liaison-record-v1" | salt, 32 | record).
     #[prost(bytes = "bytes", tag = "10")]
     pub records_root: ::prost::bytes::Bytes,
+    /// The directory format that a reader must know, 1 today. One that does not keeps the head before. It is raised when passing over what is
+    /// new would let through more than the authority means to.
+    #[prost(uint32, tag = "11")]
+    pub must_understand: u32,
+    /// From here on partner numbers have never been given. Above every number listed, and never falling.
+    #[prost(uint32, tag = "12")]
+    pub next_number: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PublicKey {
@@ -1113,7 +1123,8 @@ pub struct PublicKey {
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
 }
-/// One item of the directory. Exactly one body.
+/// One item of the directory. Exactly one body; the numbers 1 to 63 are for bodies alone. A record with a body, a key usage, an
+/// algorithm, a kind of notice or a ceiling that the reader does not know is passed over: what it would allow is not allowed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Record {
     #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5")]
@@ -1403,11 +1414,13 @@ pub struct Statement {
     /// The directory head in force. Absent before the first is adopted.
     #[prost(message, optional, tag = "4")]
     pub under: ::core::option::Option<HeadInForce>,
+    /// The numbers 10 to 63 are for events alone. A reader that meets one it does not know, stops.
     #[prost(oneof = "statement::Event", tags = "10, 11, 12, 13, 14, 15")]
     pub event: ::core::option::Option<statement::Event>,
 }
 /// Nested message and enum types in `Statement`.
 pub mod statement {
+    /// The numbers 10 to 63 are for events alone. A reader that meets one it does not know, stops.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Event {
         #[prost(message, tag = "10")]
@@ -1510,6 +1523,11 @@ pub struct Acknowledged {
     pub root: ::prost::bytes::Bytes,
     #[prost(uint32, tag = "4")]
     pub count: u32,
+    /// What each item moved, two bits an item, four items a byte, from the low bits up; the rest of the last byte is 0. The first bit says
+    /// that it handed the notice over, the second that it decided; neither: it settled nothing. Each pair is XORed with the lowest two
+    /// bits of its item's leaf data (the last byte), so that only those who hold an item can read what it moved.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub moved: ::prost::bytes::Bytes,
 }
 /// ETSI EN 319 522 ContentHandoverFailure, AcceptanceRejectionExpiry: one pass of the clock over many.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1517,8 +1535,8 @@ pub struct Expired {
     /// Every deadline of the items is at or before this, microseconds since 1970.
     #[prost(int64, tag = "1")]
     pub deadline_us: i64,
-    /// 32 bytes: RFC 6962 root over the items in order; an item's leaf data is
-    /// SHA-256("liaison-expired-item-v1" | salt, 32 | leaf index, 8 big-endian | partner number, 4 big-endian | outcome, 1)
+    /// 32 bytes: RFC 6962 root over the items in an order that says nothing of them (ascending leaf data); an item's leaf data is
+    /// SHA-256("liaison-expired-item-v1" | salt, 32 | leaf index, 8 big-endian | NoticeId, 32 | partner number, 4 big-endian | outcome, 1)
     #[prost(bytes = "bytes", tag = "2")]
     pub root: ::prost::bytes::Bytes,
     /// 1 to 4,096.
@@ -1539,6 +1557,9 @@ pub struct ExpiredItem {
     pub recipient: u32,
     #[prost(enumeration = "ExpiredOutcome", tag = "4")]
     pub outcome: i32,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub notice_id: ::prost::bytes::Bytes,
 }
 /// Completeness: everything this log consigned to one partner in a span, so that the partner can recompute it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -46,6 +46,7 @@ static EXPIRED_ITEM: Shape = Shape {
         one(2, "leaf_index", Kind::Varint),
         one(3, "recipient", Kind::Varint),
         one(4, "outcome", Kind::Varint),
+        one(5, "notice_id", Kind::Bytes),
     ],
 };
 static ITEM_PROOF: Shape = Shape {

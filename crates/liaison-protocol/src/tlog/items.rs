@@ -61,11 +61,18 @@ pub fn acknowledged(salt: &Salt, leaf: LeafIndex, notice: &NoticeId, verdict: Ve
 }
 
 /// Leaf data of a recipient whose time ran out.
-pub fn expired(salt: &Salt, leaf: LeafIndex, number: PartnerNumber, outcome: ExpiredOutcome) -> Hash {
+pub fn expired(
+    salt: &Salt,
+    leaf: LeafIndex,
+    notice: &NoticeId,
+    number: PartnerNumber,
+    outcome: ExpiredOutcome,
+) -> Hash {
     Hash::of(&[
         b"liaison-expired-item-v1",
         &salt.0,
         &leaf.0.to_be_bytes(),
+        notice.0.as_ref(),
         &number.0.to_be_bytes(),
         &[outcome as u8],
     ])

@@ -5,6 +5,7 @@ pub mod cosignature;
 pub mod entry;
 pub mod hash;
 pub mod items;
+pub mod moved;
 pub mod proof;
 pub mod proof_file;
 pub mod tile;

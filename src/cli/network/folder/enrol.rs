@@ -7,9 +7,9 @@ use liaison_protocol::id::{Micros, PartnerId, SystemId};
 use liaison_protocol::proto::PartnerCategory;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::{BACKDATED_US, LEAF_DAYS, NetworkFolder, day, failed, new_key, output, read, validity, write_pair};
-use crate::authority::directory_file;
+use super::{BACKDATED_US, Changing, LEAF_DAYS, day, failed, new_key, output, read, validity, write_pair};
 use crate::authority::pki::Authority;
+use crate::authority::{directory_file, files};
 use crate::cli::context::{self, ContextFile};
 use crate::cli::{Exit, Failure};
 
@@ -27,7 +27,7 @@ pub(in crate::cli) struct Enrolment {
     pub(in crate::cli) groups: Vec<PartnerId>,
 }
 
-impl NetworkFolder {
+impl Changing {
     /// Enrols a partner in directory.toml, and makes its certificate, keys and context.
     pub(in crate::cli) fn add_partner(
         &self,
@@ -82,7 +82,7 @@ impl NetworkFolder {
             }
             contexts.push(folder);
         }
-        std::fs::write(&file, document.to_string()).map_err(|error| bad(&error))?;
+        self.write(&document)?;
         Ok(contexts)
     }
 
@@ -95,13 +95,19 @@ impl NetworkFolder {
         record["members"] = value(toml_edit::Array::new());
         let groups = document.entry("group").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
         groups.as_array_of_tables_mut().ok_or_else(|| failed(&file)(&"group is no array of tables"))?.push(record);
-        std::fs::write(&file, document.to_string()).map_err(|error| failed(&file)(&error))
+        self.write(&document)
     }
 
     fn judge(&self, enrolment: &Enrolment, document: &mut DocumentMut) -> Result<(), Failure> {
         let Enrolment { partner, category, groups, .. } = enrolment;
         if self.newest().partner(partner).is_some() {
             return Err(Failure::new(Exit::Conflict, format!("{partner} is enrolled already")));
+        }
+        let tables = document.get("partner").and_then(Item::as_array_of_tables);
+        let written = |table: &Table| table.get("id").and_then(Item::as_str) == Some(partner.as_str());
+        if tables.is_some_and(|tables| tables.iter().any(written)) {
+            let text = format!("{partner} is in directory.toml already, and not signed yet");
+            return Err(Failure::new(Exit::Conflict, text).next("liaison directory sign"));
         }
         directory_file::value("PARTNER_CATEGORY", category, PartnerCategory::from_str_name, "category")
             .map_err(|problem| Failure::new(Exit::Usage, problem))?;
@@ -116,13 +122,16 @@ impl NetworkFolder {
 
     /// One that no directory has given and the file does not give yet.
     fn next_number(&self, document: &DocumentMut) -> u32 {
-        let given =
-            self.directories.iter().flat_map(|directory| directory.partners()).map(|partner| partner.number.0);
         let tables = document.get("partner").and_then(Item::as_array_of_tables).into_iter().flatten();
         let written = tables
             .filter_map(|table| table.get("number").and_then(Item::as_integer))
             .filter_map(|number| u32::try_from(number).ok());
-        given.chain(written).max().unwrap_or(0) + 1
+        written.max().unwrap_or(0).saturating_add(1).max(self.newest().head().next_number().0)
+    }
+
+    fn write(&self, document: &DocumentMut) -> Result<(), Failure> {
+        let file = self.path.join("directory.toml");
+        files::replace_keeping_rights(&file, document.to_string().as_bytes()).map_err(|error| failed(&file)(&error))
     }
 
     fn document(&self) -> Result<DocumentMut, Failure> {
@@ -173,7 +182,7 @@ impl NetworkFolder {
         ];
         for (name, text) in files {
             let path = folder.join(name);
-            std::fs::write(&path, text).map_err(|error| failed(&path)(&error))?;
+            files::replace(&path, text.as_bytes(), files::PUBLIC).map_err(|error| failed(&path)(&error))?;
         }
         Ok((folder, keys))
     }

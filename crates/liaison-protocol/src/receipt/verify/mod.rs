@@ -1,24 +1,25 @@
 //! Verifying a receipt file, step by step. Each step takes what the one before has shown, and the first that fails ends it.
 
-use std::collections::BTreeMap;
+mod known;
+mod time;
+
 use std::fmt;
 
 use bytes::Bytes;
 
-use super::{EVIDENCE, EVIDENCE_VERSION, retain_until};
-use crate::ack::{Acknowledgement, Item};
-use crate::directory::{Partner, RecordBody, SignedHead, VerifiedHead, verify_record};
-use crate::envelope::{ACKNOWLEDGEMENT_TYPE, ENVELOPE, Envelope, Expect, MANIFEST_TYPE};
-use crate::id::{Hash, LeafIndex, Micros, NoticeId, PartnerId, PartnerNumber};
-use crate::keyring::{TrustedKey, Usage};
+use self::known::{Known, canonical};
+use self::time::Time;
+use super::{EVIDENCE, EVIDENCE_VERSION};
+use crate::directory::SignedHead;
+use crate::id::LeafIndex;
 use crate::limits::RECEIPT_BYTES_MAX;
-use crate::manifest::{Manifest, SignedManifest, known};
+use crate::manifest::Manifest;
 use crate::proto;
-use crate::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
+use crate::statement::{Event, HeadName, Statement};
 use crate::tlog::checkpoint::{BadNote, Checkpoint, VerifierKey};
 use crate::tlog::entry::{Opening, Salt};
 use crate::tlog::proof_file::ProofFile;
-use crate::tlog::{hash, items, proof};
+use crate::tlog::{hash, proof};
 use crate::trust::Trust;
 use crate::wire;
 
@@ -144,18 +145,17 @@ struct Read {
     checkpoint: Checkpoint,
 }
 
+/// What signatures have shown.
+struct Signed {
+    /// Of an accepted notice.
+    manifest: Option<Manifest>,
+    proven: Vec<String>,
+}
+
 /// What has been shown to be in the log.
 struct Shown {
     statement: Statement,
     leaf: LeafIndex,
-}
-
-/// What the directory says, proven record by record.
-struct Known {
-    head: VerifiedHead,
-    partners: BTreeMap<PartnerNumber, Partner>,
-    keys: Vec<(PartnerId, TrustedKey)>,
-    logs: Vec<VerifierKey>,
 }
 
 impl Run<'_> {
@@ -171,8 +171,8 @@ impl Run<'_> {
             None => None,
         };
         let known = self.directory(&read, log.as_deref())?;
-        let mut proven = self.signature(&read, &known)?;
-        proven.extend(self.items(&read, &known)?);
+        let Signed { manifest, mut proven } = self.signature(&read, &known)?;
+        proven.extend(self.items(&read, &known, manifest.as_ref())?);
         Ok((Shown { statement: read.statement, leaf: LeafIndex(read.proof.index) }, proven))
     }
 
@@ -275,7 +275,7 @@ impl Run<'_> {
                 expected.digest
             )));
         }
-        let mut known = Known { head, partners: BTreeMap::new(), keys: Vec::new(), logs: Vec::new() };
+        let mut known = Known::under(head);
         for record in &evidence.records {
             known.take(record).map_err(fails)?;
         }
@@ -316,7 +316,7 @@ impl Run<'_> {
         Ok(known)
     }
 
-    fn signature(&mut self, read: &Read, known: &Known) -> Result<Vec<String>, Fails> {
+    fn signature(&mut self, read: &Read, known: &Known) -> Result<Signed, Fails> {
         let fails = |text: String| Fails(Step::Signature, text);
         let origin = &read.checkpoint.origin;
         match &read.statement.event {
@@ -324,10 +324,16 @@ impl Run<'_> {
                 let (manifest, originator, key) =
                     known.notice(accepted, &read.evidence.notice, read.statement.observed_at).map_err(fails)?;
                 self.holds(Step::Signature, format!("{originator} signed the notice with key {key}"));
-                Ok(vec![
+                let mut proven = vec![
                     format!("{originator} sent the notice {} ({}).", manifest.reference, accepted.notice),
                     format!("{origin} accepted it at {} by its own clock.", Time(read.statement.observed_at)),
-                ])
+                ];
+                // A node whose clocks disagree goes by the other one; so this is shown, and does not fail.
+                if let Err(refusal) = manifest.in_time(read.statement.observed_at) {
+                    proven.push(format!("By that clock it was not in time: {}.", refusal.message));
+                }
+                proven.extend(known.agreements_of(accepted));
+                Ok(Signed { manifest: Some(manifest), proven })
             }
             other => {
                 if !read.evidence.notice.is_empty() {
@@ -335,241 +341,36 @@ impl Run<'_> {
                 }
                 match other {
                     Event::Acknowledged(acknowledged) => {
-                        let recipient = known.acknowledgement(acknowledged, read).map_err(fails)?;
+                        let (recipient, signed_at) = known
+                            .acknowledgement(acknowledged, origin, read.statement.observed_at)
+                            .map_err(fails)?;
                         self.holds(
                             Step::Signature,
                             format!("{recipient} signed for {} notices", acknowledged.count),
                         );
-                        Ok(vec![format!(
-                            "{origin} had {recipient}'s signed word at {} by its own clock.",
-                            Time(read.statement.observed_at)
-                        )])
+                        let proven = vec![
+                            format!("{recipient} signed at {} by its own clock.", Time(signed_at)),
+                            format!("{origin} had that word at {} by its own.", Time(read.statement.observed_at)),
+                        ];
+                        Ok(Signed { manifest: None, proven })
                     }
                     _ => {
                         self.holds(Step::Signature, "stated by the node alone");
-                        Ok(vec![format!("{origin} stated {}.", read.statement.event_name())])
+                        let proven = vec![format!("{origin} stated {}.", read.statement.event_name())];
+                        Ok(Signed { manifest: None, proven })
                     }
                 }
             }
         }
     }
 
-    fn items(&mut self, read: &Read, known: &Known) -> Result<Vec<String>, Fails> {
+    fn items(&mut self, read: &Read, known: &Known, manifest: Option<&Manifest>) -> Result<Vec<String>, Fails> {
         let fails = |text: String| Fails(Step::Items, text);
         let mut proven = Vec::new();
         for item in &read.evidence.items {
-            proven.push(known.item(&read.statement.event, item).map_err(fails)?);
+            proven.push(known.item(&read.statement.event, item, manifest).map_err(fails)?);
         }
         self.holds(Step::Items, format!("{} shown, all committed to by the statement", read.evidence.items.len()));
         Ok(proven)
-    }
-}
-
-impl Known {
-    fn take(&mut self, record: &proto::RecordProof) -> Result<(), String> {
-        let (body, _) = verify_record(record, &self.head)?;
-        match body {
-            RecordBody::Partner(partner) => {
-                self.partners.insert(partner.number, partner);
-            }
-            RecordBody::Key(partner, key) => self.keys.push((partner, key)),
-            RecordBody::Node(node) => self.logs.extend(VerifierKey::of_log(&node.log_origin, node.log_key)),
-            RecordBody::Group(_) | RecordBody::Agreement(_) => {}
-        }
-        Ok(())
-    }
-
-    fn partner(&self, number: PartnerNumber) -> Result<&PartnerId, String> {
-        let found = self.partners.get(&number).map(|partner| &partner.id);
-        found.ok_or_else(|| format!("expected a record of partner number {}, found none", number.0))
-    }
-
-    fn keys_of(&self, partner: &PartnerId) -> Vec<TrustedKey> {
-        self.keys.iter().filter(|(owner, _)| owner == partner).map(|(_, key)| key.clone()).collect()
-    }
-
-    /// The notice is the one accepted, its originator's key signed it, and the statement repeats what it says.
-    fn notice(
-        &self,
-        accepted: &Accepted,
-        envelope: &Bytes,
-        at: Micros,
-    ) -> Result<(Manifest, PartnerId, String), String> {
-        let parsed = Envelope::parse(envelope.clone());
-        let parsed =
-            parsed.map_err(|refusal| format!("expected the notice in its envelope: {}", refusal.message))?;
-        let found = NoticeId(parsed.digest(MANIFEST_TYPE));
-        if found != accepted.notice {
-            return Err(format!("expected notice {}, found {found}", accepted.notice));
-        }
-        let originator = self.partner(accepted.originator)?;
-        let keys = self.keys_of(originator);
-        let expect =
-            Expect { network: self.head.network(), payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys };
-        let verified = SignedManifest::parse(envelope.clone())
-            .and_then(|signed| signed.verify(&expect, at))
-            .map_err(|refusal| format!("expected a signature by {originator}: {}", refusal.message))?;
-        if verified.signature_digest() != accepted.signature {
-            return Err(format!(
-                "expected the signature with digest {}, found {}",
-                accepted.signature.to_hex(),
-                verified.signature_digest().to_hex()
-            ));
-        }
-        honest_key_id(envelope, verified.signer().0)?;
-        let manifest = verified.manifest();
-        if let Some(field) = differs(accepted, manifest, originator, at) {
-            return Err(format!("expected the statement to repeat the notice, found another {field}"));
-        }
-        Ok((manifest.clone(), originator.clone(), verified.signer().to_string()))
-    }
-
-    fn acknowledgement(&self, acknowledged: &Acknowledged, read: &Read) -> Result<PartnerId, String> {
-        let recipient = self.partner(acknowledged.recipient)?;
-        let keys = self.keys_of(recipient);
-        let expect = Expect {
-            network: self.head.network(),
-            payload_type: ACKNOWLEDGEMENT_TYPE,
-            usage: Usage::Acknowledgement,
-            keys: &keys,
-        };
-        let proven = Envelope::parse(acknowledged.envelope.clone())
-            .and_then(|envelope| envelope.verify(&expect, read.statement.observed_at))
-            .map_err(|refusal| format!("expected a signature by {recipient}: {}", refusal.message))?;
-        let signed = Acknowledgement::parse(proven.payload().clone())
-            .map_err(|refusal| format!("expected an acknowledgement: {}", refusal.message))?;
-        let same = signed.root == acknowledged.root
-            && signed.count == acknowledged.count
-            && signed.recipient == *recipient
-            && signed.log_origin == read.checkpoint.origin;
-        if same {
-            Ok(recipient.clone())
-        } else {
-            Err("expected the statement to repeat what was signed, found otherwise".into())
-        }
-    }
-
-    fn item(&self, event: &Event, item: &proto::ItemProof) -> Result<String, String> {
-        use proto::item_proof::Item as Shown;
-        let path = items::hashes(&item.path).ok_or("expected hashes of 32 bytes in an item's path")?;
-        let salt = |bytes: &Bytes| Salt::from_slice(bytes).ok_or("expected an item's salt of 32 bytes");
-        let (data, root, count, text) = match (event, item.item.as_ref()) {
-            (Event::Accepted(accepted), Some(Shown::Recipient(shown))) => {
-                let number = PartnerNumber(shown.number);
-                let data = items::recipient(&salt(&shown.salt)?, number);
-                let text = format!("It is for {}.", self.partner(number)?);
-                (data, accepted.recipients_root, accepted.recipient_count, text)
-            }
-            (
-                Event::Acknowledged(Acknowledged { recipient, root, count, .. }),
-                Some(Shown::Acknowledged(shown)),
-            ) => {
-                let read = Item::read(shown, 0)
-                    .map_err(|refusal| format!("expected an acknowledged item: {}", refusal.message))?;
-                let partner = self.partner(*recipient)?;
-                let text = format!(
-                    "{partner}: {} for {}, leaf {}.",
-                    shown.verdict().as_str_name().trim_start_matches("VERDICT_"),
-                    read.notice,
-                    read.leaf.0
-                );
-                (read.leaf_data(), *root, *count, text)
-            }
-            (Event::Expired(Expired { root, count, .. }), Some(Shown::Expired(shown))) => {
-                let number = PartnerNumber(shown.recipient);
-                let outcome = known(shown.outcome(), "outcome")
-                    .map_err(|refusal| format!("expected an expired item: {}", refusal.message))?;
-                let leaf = LeafIndex(shown.leaf_index);
-                let data = items::expired(&salt(&shown.salt)?, leaf, number, outcome);
-                let partner = self.partner(number)?;
-                let text = format!(
-                    "{partner}: {} for leaf {}.",
-                    outcome.as_str_name().trim_start_matches("EXPIRED_OUTCOME_"),
-                    shown.leaf_index
-                );
-                (data, *root, *count, text)
-            }
-            _ => return Err("expected items of the statement's own kind, found another".into()),
-        };
-        let found = items::root_of(data, item.index, u64::from(count), &path)
-            .ok_or("an item's path has the wrong length for its place")?;
-        if found == root {
-            Ok(text)
-        } else {
-            Err(format!("expected items root {}, found {}", root.to_hex(), found.to_hex()))
-        }
-    }
-}
-
-/// The first field in which a statement differs from the notice it accepted.
-fn differs(accepted: &Accepted, manifest: &Manifest, originator: &PartnerId, at: Micros) -> Option<&'static str> {
-    let rows = [
-        ("originator", manifest.originator == *originator),
-        ("reference", manifest.reference == accepted.reference),
-        ("kind", manifest.kind == accepted.kind),
-        ("handling", manifest.handling == accepted.handling),
-        ("precedence", manifest.precedence == accepted.precedence),
-        ("expires_at", manifest.expires_at == accepted.expires_at),
-        ("respond_by", manifest.respond_by == accepted.respond_by),
-        ("retain_until", retain_until(at, manifest.retention) == accepted.retain_until),
-        ("relation", manifest.relation == accepted.relation),
-    ];
-    rows.iter().find(|(_, same)| !same).map(|(field, _)| *field)
-}
-
-fn canonical(envelope: &Bytes) -> Result<proto::Envelope, String> {
-    wire::decode_canonical(envelope.clone(), &ENVELOPE).map_err(|malformed| malformed.to_string())
-}
-
-/// In a receipt the hint must be true or absent, so that every byte of the file counts.
-fn honest_key_id(envelope: &Bytes, signer: Hash) -> Result<(), String> {
-    let envelope = canonical(envelope)?;
-    let hint = envelope.signatures.first().map(|signature| signature.keyid.as_str()).unwrap_or_default();
-    if hint.is_empty() || hint == signer.to_hex() {
-        return Ok(());
-    }
-    Err(format!("expected key id {}, found {}", signer.to_hex(), hint.escape_default()))
-}
-
-/// A moment in UTC, RFC 3339 with microseconds.
-struct Time(Micros);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.0.rem_euclid(Micros::SECOND);
-        let seconds = self.0.0.div_euclid(Micros::SECOND);
-        let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let (year, month, day) = civil(days);
-        let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-    }
-}
-
-/// Days since 1970-01-01 as a date of the proleptic Gregorian calendar: years begin in March, eras have 146,097 days.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (year_of_era + era * 400 + carry, month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_written_as_rfc_3339() {
-        let rows = [
-            (0, "1970-01-01T00:00:00.000000Z"),
-            (951_782_400_000_001, "2000-02-29T00:00:00.000001Z"),
-            (1_795_391_999_999_999, "2026-11-22T23:59:59.999999Z"),
-        ];
-        for (micros, text) in rows {
-            assert_eq!(Time(Micros(micros)).to_string(), text);
-        }
     }
 }

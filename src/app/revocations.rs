@@ -1,0 +1,254 @@
+//! Revocation lists on disk: read when they change, believed when they hold, and remembered, so that nobody can bring back an older
+//! one by a restart. A list that is not believed changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use liaison_protocol::id::{Hash, Micros, from_hex, to_hex};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+
+use super::CannotServe;
+use super::watched::files_of;
+use crate::config::Revocation;
+use crate::peer::{
+    BadList, LIST_BYTES_MAX, ListNumber, ListPlace, ListedAuthority, RevocationList, RevocationLists,
+};
+
+/// A list of the largest size in PEM, with room for comments.
+const FILE_BYTES_MAX: u64 = 2 * LIST_BYTES_MAX as u64;
+
+/// An operator has this long, or a quarter of the list's life if that is shorter, to find out why the next list does not come.
+const ALARM_BEFORE_US: i64 = 24 * Micros::HOUR;
+
+/// The file beside the store with the highest number seen of each list.
+const MEMORY: &str = "revocation-lists";
+
+/// All configured lists.
+pub(super) struct Revocations {
+    configured: Vec<(ListedAuthority, PathBuf, Vec<PathBuf>)>,
+    in_force: BTreeMap<ListPlace, Arc<RevocationList>>,
+    memory: Memory,
+    alarmed: BTreeSet<(ListPlace, Hash, &'static str)>,
+}
+
+/// What reading came to.
+#[derive(Debug, Default)]
+pub(super) struct ListsRead {
+    /// Lists in force now.
+    pub(super) in_force: usize,
+    /// Whether they are others than before.
+    pub(super) changed: bool,
+    /// What was wrong, one line each, naming the file.
+    pub(super) problems: Vec<String>,
+}
+
+impl Revocations {
+    /// Reads the authorities and what is remembered of their lists, and no list yet.
+    pub(super) fn open(configured: &[Revocation], data: &Path) -> Result<Self, CannotServe> {
+        let mut authorities = Vec::with_capacity(configured.len());
+        for Revocation { authority, lists } in configured {
+            let bad =
+                |problem: String| CannotServe::File { key: "tls.revocation", path: authority.clone(), problem };
+            let pem = fs::read(authority).map_err(|error| bad(error.to_string()))?;
+            let certificate =
+                CertificateDer::from_pem_slice(&pem).map_err(|_| bad("holds no PEM certificate".into()))?;
+            let listed = ListedAuthority::new(certificate).map_err(|rule| bad(rule.into()))?;
+            authorities.push((listed, authority.clone(), lists.clone()));
+        }
+        Ok(Self {
+            configured: authorities,
+            in_force: BTreeMap::new(),
+            memory: Memory::open(data.join(MEMORY))?,
+            alarmed: BTreeSet::new(),
+        })
+    }
+
+    /// The files and folders that lists come from.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.configured.iter().flat_map(|(_, _, lists)| lists.clone()).collect()
+    }
+
+    /// What the door judges by.
+    pub(super) fn lists(&self) -> RevocationLists {
+        let authorities = self.configured.iter().map(|(authority, ..)| authority.key());
+        RevocationLists::new(authorities, self.in_force.values().cloned())
+    }
+
+    /// Reads all files again. What holds and is newer comes into force; everything else stays as it was.
+    pub(super) fn read(&mut self, now: Micros) -> ListsRead {
+        let mut read = ListsRead::default();
+        let (mut newest, mut refused) = (BTreeMap::<ListPlace, (PathBuf, RevocationList)>::new(), Vec::new());
+        for (authority, _, paths) in &self.configured {
+            for file in files_of(paths) {
+                let lists = match ders(&file) {
+                    Ok(lists) => lists,
+                    Err(error) => {
+                        refused.push((file, BadList::Malformed(error.to_string())));
+                        continue;
+                    }
+                };
+                for der in lists {
+                    match believe(&der, authority, now) {
+                        // An older one that lies beside the newest is nobody's fault.
+                        Ok(list) => match newest.get(&list.place()) {
+                            Some((_, other)) if other.number() >= list.number() => {}
+                            _ => drop(newest.insert(list.place(), (file.clone(), list))),
+                        },
+                        Err(bad) => refused.push((file.clone(), bad)),
+                    }
+                }
+            }
+        }
+        for (place, (file, list)) in newest {
+            match self.adopt(place, list) {
+                Ok(new) => read.changed |= new,
+                Err(bad) => refused.push((file, bad)),
+            }
+        }
+        for (file, bad) in refused {
+            let path = file.display();
+            tracing::error!(target: "audit", event = "crl.refused", reason = bad.reason(), file = %path, problem = %bad);
+            read.problems.push(format!("{path}: {bad}"));
+        }
+        for (authority, file, _) in &self.configured {
+            if !self.in_force.keys().any(|place| place.authority == authority.key()) {
+                let path = file.display();
+                tracing::error!(target: "audit", event = "crl.missing", authority = %path);
+                read.problems.push(format!("{path}: no list is in force, so none of its certificates is let in"));
+            }
+        }
+        read.in_force = self.in_force.len();
+        read
+    }
+
+    fn adopt(&mut self, place: ListPlace, list: RevocationList) -> Result<bool, BadList> {
+        let (number, digest) = (list.number().clone(), list.digest());
+        if let Some((known, bytes)) = self.memory.known.get(&place)
+            && (number < *known || number == *known && digest != *bytes)
+        {
+            return Err(BadList::RolledBack { found: number, known: known.clone() });
+        }
+        if self.in_force.get(&place).is_some_and(|in_force| in_force.digest() == digest) {
+            return Ok(false);
+        }
+        tracing::info!(target: "audit", event = "crl.loaded", authority = %place.authority.to_hex(), number = %number);
+        // Remembered first: once it was believed, no older one may be. If the disk refuses, what it revokes still counts.
+        if let Err(error) = self.memory.remember(place, number, digest) {
+            tracing::error!(target: "audit", event = "crl.not_remembered", %error);
+        }
+        self.in_force.insert(place, Arc::new(list));
+        Ok(true)
+    }
+
+    /// Says once of each list that it is about to be over, and once that it is.
+    pub(super) fn alarm(&mut self, now: Micros) {
+        for (place, list) in &self.in_force {
+            let (begins, ends) = list.lasts();
+            let early = ALARM_BEFORE_US.min(ends.since(begins) / 4);
+            let event = match () {
+                () if ends <= now => "crl.stale",
+                () if ends <= now.plus(early) => "crl.expiring",
+                () => continue,
+            };
+            if self.alarmed.insert((*place, list.digest(), event)) {
+                let left_s = ends.since(now) / Micros::SECOND;
+                let (authority, number) = (place.authority.to_hex(), list.number());
+                match left_s {
+                    ..=0 => {
+                        tracing::error!(target: "audit", event = "crl.stale", reason = "crl_stale", %authority, %number, left_s)
+                    }
+                    _ => {
+                        tracing::error!(target: "audit", event = "crl.expiring", reason = "crl_stale", %authority, %number, left_s)
+                    }
+                }
+            }
+        }
+        let in_force = &self.in_force;
+        self.alarmed.retain(|(place, digest, _)| in_force.get(place).is_some_and(|list| list.digest() == *digest));
+    }
+}
+
+/// A list that makes a parser stumble is a bad list, and the node goes on.
+fn believe(der: &[u8], authority: &ListedAuthority, now: Micros) -> Result<RevocationList, BadList> {
+    let read = catch_unwind(AssertUnwindSafe(|| RevocationList::read(der, authority, now)));
+    read.unwrap_or_else(|_| Err(BadList::Malformed("it made the parser stumble".into())))
+}
+
+/// One list in DER, or several in PEM.
+fn ders(file: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    if bytes.first() == Some(&0x30) {
+        return Ok(vec![bytes]);
+    }
+    let lists = CertificateRevocationListDer::pem_slice_iter(&bytes).map(|list| list.map(|list| list.to_vec()));
+    let lists: Vec<_> =
+        lists.collect::<Result<_, _>>().map_err(|_| io::Error::other("it is neither DER nor PEM"))?;
+    if lists.is_empty() { Err(io::Error::other("it holds no list")) } else { Ok(lists) }
+}
+
+/// The highest number of each list, on disk: one line for each, `authority part number digest` in hexadecimal.
+struct Memory {
+    file: PathBuf,
+    known: BTreeMap<ListPlace, (ListNumber, Hash)>,
+}
+
+impl Memory {
+    fn open(file: PathBuf) -> Result<Self, CannotServe> {
+        let bad = |problem: String| CannotServe::File { key: "node.data", path: file.clone(), problem };
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(bad(error.to_string())),
+        };
+        let mut known = BTreeMap::new();
+        for (nth, line) in text.lines().enumerate() {
+            let words: Vec<_> = line.split(' ').collect();
+            let entry = match words[..] {
+                [authority, part, number, digest] => entry(authority, part, number, digest),
+                _ => None,
+            };
+            let (place, seen) = entry.ok_or_else(|| {
+                bad(format!(
+                    "line {} cannot be read; it guards against revocation lists that were rolled back",
+                    nth + 1
+                ))
+            })?;
+            known.insert(place, seen);
+        }
+        Ok(Self { file, known })
+    }
+
+    fn remember(&mut self, place: ListPlace, number: ListNumber, digest: Hash) -> io::Result<()> {
+        if self.known.get(&place).is_some_and(|(known, _)| *known == number) {
+            return Ok(());
+        }
+        self.known.insert(place, (number, digest));
+        let mut text = String::new();
+        for (place, (number, digest)) in &self.known {
+            let (authority, part) = (place.authority.to_hex(), place.part.to_hex());
+            // A number of zero has no octets.
+            let _ = writeln!(text, "{authority} {part} 00{} {}", to_hex(number.octets()), digest.to_hex());
+        }
+        let half = self.file.with_extension("new");
+        let mut file = fs::File::create(&half)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&half, &self.file)?;
+        fs::File::open(self.file.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+fn entry(authority: &str, part: &str, number: &str, digest: &str) -> Option<(ListPlace, (ListNumber, Hash))> {
+    let place = ListPlace { authority: Hash::from_hex(authority)?, part: Hash::from_hex(part)? };
+    Some((place, (ListNumber::new(&from_hex(number)?), Hash::from_hex(digest)?)))
+}

@@ -1,0 +1,260 @@
+//! What only the authority can hold, because no single head shows it: partner numbers over all versions, and that its own keys have no
+//! second role.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use liaison_protocol::directory::{AuthorityKeys, Directory};
+use liaison_protocol::id::{Hash, PartnerId, PartnerNumber};
+use liaison_protocol::keyring::PublicKey;
+
+/// A rule that is broken, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BrokenRule {
+    /// A partner number means one partner for ever, since statements and mailboxes name partners by it; and who left and comes back is
+    /// new to those who only know the version before.
+    #[error("partner {id}: number {} was given to {holder} before; numbers are given once: write number = {free}", number.0)]
+    GivenBefore {
+        /// Who has it now.
+        id: PartnerId,
+        /// The number.
+        number: PartnerNumber,
+        /// Who had it.
+        holder: PartnerId,
+        /// One that nobody ever had.
+        free: u32,
+    },
+    /// And one partner keeps its number.
+    #[error("partner {id}: has number {} and keeps it: write number = {}", known.0, known.0)]
+    OtherNumber {
+        /// The partner.
+        id: PartnerId,
+        /// Its number.
+        known: PartnerNumber,
+    },
+    /// One key, one role: whoever holds a partner's or node's key must not thereby be part of the authority.
+    #[error("authority.keys: key {key} is also {role}; one key has one role: make a new one for it")]
+    SecondRole {
+        /// The key's first digits.
+        key: String,
+        /// What else it is.
+        role: String,
+    },
+}
+
+/// Judges a directory that is to follow `history`, oldest first, and to be signed by `authority`.
+pub fn check(
+    directory: &Directory,
+    authority: &AuthorityKeys,
+    history: &[Arc<Directory>],
+) -> Result<(), BrokenRule> {
+    numbers_are_given_once(directory, history)?;
+    authority.keys().iter().try_for_each(|key| match second_role(directory, key) {
+        Some(role) => Err(BrokenRule::SecondRole { key: super::words::short(key.id().0), role }),
+        None => Ok(()),
+    })
+}
+
+fn numbers_are_given_once(directory: &Directory, history: &[Arc<Directory>]) -> Result<(), BrokenRule> {
+    let Some(before) = history.last() else { return Ok(()) };
+    let holders: BTreeMap<_, _> = history
+        .iter()
+        .flat_map(|earlier| earlier.partners())
+        .map(|partner| (partner.number, &partner.id))
+        .collect();
+    for partner in directory.partners() {
+        match before.partner(&partner.id) {
+            Some(known) if known.number == partner.number => {}
+            Some(known) => {
+                return Err(BrokenRule::OtherNumber { id: partner.id.clone(), known: known.number });
+            }
+            None if partner.number < before.head().next_number() => {
+                let holder = holders.get(&partner.number).map_or(&partner.id, |holder| *holder);
+                return Err(BrokenRule::GivenBefore {
+                    id: partner.id.clone(),
+                    number: partner.number,
+                    holder: holder.clone(),
+                    free: directory.head().next_number().0,
+                });
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// What else a key is in a directory, if anything.
+fn second_role(directory: &Directory, key: &PublicKey) -> Option<String> {
+    for partner in directory.partners() {
+        if directory.keys(partner.number).iter().any(|signing| signing.public == *key) {
+            return Some(format!("a signing key of partner {}", partner.id));
+        }
+    }
+    for node in directory.nodes() {
+        if node.log_key == *key {
+            return Some(format!("the log key of node {}", node.id));
+        }
+    }
+    let spki = subject_public_key_info(key)?;
+    let pinned = Hash::of(&[&spki]);
+    for partner in directory.partners() {
+        if is_tls_key(&partner.tls_keys, &partner.tls_authorities, pinned, &spki) {
+            return Some(format!("a TLS key of partner {}", partner.id));
+        }
+    }
+    let of_node = directory.nodes().find(|node| is_tls_key(&node.tls_keys, &node.tls_authorities, pinned, &spki));
+    of_node.map(|node| format!("a TLS key of node {}", node.id))
+}
+
+fn is_tls_key(pins: &[Hash], authorities: &[bytes::Bytes], pinned: Hash, spki: &[u8]) -> bool {
+    let pins: BTreeSet<_> = pins.iter().collect();
+    let issues = |der: &bytes::Bytes| {
+        x509_parser::parse_x509_certificate(der).is_ok_and(|(_, certificate)| certificate.public_key().raw == spki)
+    };
+    pins.contains(&pinned) || authorities.iter().any(issues)
+}
+
+/// An Ed25519 key as certificates carry it (RFC 8410, section 4). Authority keys in directory.toml are Ed25519.
+fn subject_public_key_info(key: &PublicKey) -> Option<Vec<u8>> {
+    const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    Some([&ED25519_PREFIX[..], key.as_ed25519()?].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::directory_file::DirectoryFile;
+    use crate::authority::sign::{CannotSign, Sealed, sign};
+    use crate::world::{Plan, PlayedEntropy, START};
+    use liaison_protocol::proto::{self, record::Body};
+    use liaison_protocol::signer::{Ed25519Signer, Signer};
+
+    fn signer(seed: u8) -> Ed25519Signer {
+        Ed25519Signer::from_seed(&[seed; 32])
+    }
+
+    fn file(plan: &Plan, authority: &[&Ed25519Signer]) -> DirectoryFile {
+        DirectoryFile {
+            network: "test.liaison.example".parse().unwrap(),
+            renew_after_days: 30,
+            threshold: authority.len(),
+            authority: authority.iter().map(|signer| *signer.public().as_ed25519().unwrap()).collect(),
+            records: plan.records(),
+        }
+    }
+
+    /// Signs one after the other; gives all versions, or why the last one was refused.
+    fn versions(plans: &[Plan]) -> Result<Vec<Arc<Directory>>, CannotSign> {
+        let authority = signer(1);
+        let mut history = Vec::new();
+        for plan in plans {
+            let signers: [&dyn Signer; 1] = [&authority];
+            let Sealed { directory, .. } =
+                sign(&file(plan, &[&authority]), &history, &signers, START, &mut PlayedEntropy::seeded(7))?;
+            history.push(Arc::new(directory));
+        }
+        Ok(history)
+    }
+
+    fn numbered(rows: &[(&'static str, u32)]) -> Plan {
+        let ids: Vec<_> = rows.iter().map(|(id, _)| *id).collect();
+        let numbers: BTreeMap<_, _> = rows.iter().copied().collect();
+        Plan::of(&ids).changed(move |body| {
+            if let Body::Partner(partner) = body {
+                partner.number = numbers[partner.id.as_str()];
+            }
+        })
+    }
+
+    fn broken(refused: Result<Vec<Arc<Directory>>, CannotSign>) -> BrokenRule {
+        match refused.err() {
+            Some(CannotSign::Rule(broken)) => broken,
+            other => panic!("expected a broken rule, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_number_is_given_once_in_all_versions() {
+        let (fr, ke) = (("FR", 1), ("KE", 2));
+        let grown =
+            versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ("KE", 3), ("BR", 4)])]).unwrap();
+        assert_eq!(grown.len(), 3);
+        let returned = broken(versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ke])]));
+        let id: PartnerId = "KE".parse().unwrap();
+        let number = PartnerNumber(2);
+        assert_eq!(returned, BrokenRule::GivenBefore { holder: id.clone(), id, number, free: 3 });
+        let reused = broken(versions(&[numbered(&[fr, ke]), numbered(&[fr]), numbered(&[fr, ("BR", 2)])]));
+        let (id, holder) = ("BR".parse().unwrap(), "KE".parse().unwrap());
+        assert_eq!(reused, BrokenRule::GivenBefore { id, number: PartnerNumber(2), holder, free: 3 });
+        let swapped = broken(versions(&[numbered(&[fr, ke]), numbered(&[("FR", 2), ("KE", 1)])]));
+        assert_eq!(swapped, BrokenRule::OtherNumber { id: "FR".parse().unwrap(), known: PartnerNumber(1) });
+        let renumbered = broken(versions(&[numbered(&[fr, ke]), numbered(&[ke, ("FR", 7)])]));
+        assert_eq!(renumbered, BrokenRule::OtherNumber { id: "FR".parse().unwrap(), known: PartnerNumber(1) });
+        assert!(renumbered.to_string().contains("write number = 1"), "{renumbered}");
+    }
+
+    #[test]
+    fn fault_36_an_authority_key_has_no_second_role() {
+        let authority = signer(1);
+        let public = authority.public().to_proto();
+        let spki = subject_public_key_info(authority.public()).unwrap();
+        let pinned = Hash::of(&[&spki]).to_bytes();
+        let certified: bytes::Bytes = certificate_of(&[1; 32]).into();
+        type Alter = Box<dyn Fn(&mut Body)>;
+        let rows: Vec<(&str, Alter)> = vec![
+            (
+                "a signing key of partner FR",
+                Box::new({
+                    let public = public.clone();
+                    move |body| match body {
+                        Body::Key(key) if key.partner == "FR" && key.usage() == proto::KeyUsage::Notice => {
+                            key.public_key = Some(public.clone());
+                        }
+                        _ => {}
+                    }
+                }),
+            ),
+            (
+                "the log key of node site-1",
+                Box::new(move |body| match body {
+                    Body::Node(node) if node.id == "site-1" => node.log_key = Some(public.clone()),
+                    _ => {}
+                }),
+            ),
+            (
+                "a TLS key of partner FR",
+                Box::new({
+                    let pinned = pinned.clone();
+                    move |body| match body {
+                        Body::Partner(partner) if partner.id == "FR" => partner.tls_keys.push(pinned.clone()),
+                        _ => {}
+                    }
+                }),
+            ),
+            (
+                "a TLS key of node hub-1",
+                Box::new(move |body| match body {
+                    Body::Node(node) if node.id == "hub-1" => node.tls_authorities = vec![certified.clone()],
+                    _ => {}
+                }),
+            ),
+        ];
+        assert!(versions(&[Plan::of(&["FR"])]).is_ok());
+        for (role, alter) in rows {
+            match broken(versions(&[Plan::of(&["FR"]).changed(alter)])) {
+                BrokenRule::SecondRole { role: found, .. } => assert_eq!(found, role),
+                other => panic!("{role}: {other}"),
+            }
+        }
+    }
+
+    /// A self-signed certificate of an Ed25519 key.
+    fn certificate_of(seed: &[u8; 32]) -> Vec<u8> {
+        // RFC 8410, section 7: version 1 of PKCS #8.
+        let mut pkcs8 =
+            vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+        pkcs8.extend(seed);
+        let key = rcgen::KeyPair::try_from(pkcs8.as_slice()).unwrap();
+        rcgen::CertificateParams::default().self_signed(&key).unwrap().der().to_vec()
+    }
+}
