@@ -5,6 +5,8 @@
 mod bench;
 #[path = "commands/mod.rs"]
 mod commands;
+#[path = "doctor/mod.rs"]
+mod doctor;
 #[path = "import/mod.rs"]
 mod import;
 #[path = "line/mod.rs"]

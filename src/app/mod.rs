@@ -4,6 +4,7 @@ mod check;
 mod directory;
 mod files;
 mod guard;
+pub mod inspect;
 mod operator;
 mod ops;
 mod revocations;
@@ -209,7 +210,7 @@ impl App {
             None => None,
         };
         // Nothing is made before it is known that nobody else is here.
-        let store = SqliteStore::open(&settings.data.join("liaison.db"), SqliteOptions::default())?;
+        let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
         let operator = operator::bind(&settings.operator)
             .map_err(bind("listen.operator", settings.operator.display().to_string()))?;
         let counts = Arc::new(Counts::default());
@@ -253,7 +254,7 @@ impl App {
             entropy: Box::new(SystemEntropy::new()),
             transmitted: transmitted.clone(),
             counts: self.counts.clone(),
-            anchor: Some(self.settings.data.join("checkpoint")),
+            anchor: Some(self.settings.data.join(inspect::CHECKPOINT_FILE)),
         })
         .await?;
         let in_force =
@@ -299,6 +300,7 @@ impl App {
             exchange.clone(),
             files,
             lines.clone(),
+            address,
             self.clock.clone(),
             self.settings.clone(),
         );

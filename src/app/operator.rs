@@ -1,11 +1,14 @@
 //! The operator's socket: a file that only the node's own user can open.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use liaison_protocol::id::Hash;
+use liaison_protocol::proto::MailboxStatus;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 
@@ -13,7 +16,8 @@ use super::files::Files;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::exchange::Exchange;
-use crate::grpc::{self, NodeStatus, Operator, Reloading};
+use crate::grpc::{self, Looking, NodeStatus, Operator, Reloading};
+use crate::peer::Owner;
 use crate::shutdown::Shutdown;
 use crate::tls::Lines;
 
@@ -47,6 +51,7 @@ pub(super) struct Console {
     exchange: Arc<Exchange>,
     files: Arc<Files>,
     lines: Lines,
+    listen: SocketAddr,
     clock: SharedClock,
     settings: Settings,
     started: Duration,
@@ -57,30 +62,64 @@ impl Console {
         exchange: Arc<Exchange>,
         files: Arc<Files>,
         lines: Lines,
+        listen: SocketAddr,
         clock: SharedClock,
         settings: Settings,
     ) -> Self {
         let started = clock.monotonic();
-        Self { exchange, files, lines, clock, settings, started }
+        Self { exchange, files, lines, listen, clock, settings, started }
     }
 }
 
 impl Operator for Console {
-    fn status(&self) -> NodeStatus {
+    fn status(&self, since_size: u64) -> Looking {
         let directory = self.exchange.directories().in_force();
-        let mailboxes = self.exchange.mailboxes().into_iter();
-        NodeStatus {
+        let (limits, by_owner) = (*self.lines.limits(), self.lines.by_owner());
+        let (queued, queued_max) = self.exchange.queued();
+        let (descriptors, descriptors_max) = descriptors().unwrap_or_default();
+        let mut status = NodeStatus {
             node: self.exchange.node().to_string(),
             uptime_s: self.clock.monotonic().saturating_sub(self.started).as_secs(),
             log_origin: self.exchange.origin().to_string(),
-            log_size: self.exchange.published().size(),
             directory_version: directory.version().0,
             directory_renew_by_us: directory.directory().head().renew_by().0,
-            mailboxes: mailboxes
-                .map(|(partner, waiting, streams)| (partner.to_string(), waiting, streams))
-                .collect(),
-            connections: u32::try_from(self.lines.open()).unwrap_or(u32::MAX),
-        }
+            connections: small(self.lines.open()),
+            listen: self.listen.to_string(),
+            connections_max: small(limits.connections),
+            handshakes: small(self.lines.handshakes()),
+            handshakes_max: small(limits.handshakes),
+            connections_per_partner_max: small(limits.connections_per_owner),
+            queued: queued as u64,
+            queued_max: queued_max as u64,
+            descriptors,
+            descriptors_max,
+            ..NodeStatus::default()
+        };
+        let exchange = self.exchange.clone();
+        Box::pin(async move {
+            for (partner, number, streams) in exchange.mailboxes() {
+                let waiting = exchange.waiting(number).await.unwrap_or_default();
+                let connections = by_owner.get(&Owner::Partner(partner.clone())).copied().unwrap_or(0);
+                status.mailboxes.push(MailboxStatus {
+                    partner: partner.to_string(),
+                    waiting: waiting.notices,
+                    streams,
+                    urgent: waiting.urgent,
+                    oldest_at_us: waiting.oldest.map_or(0, |at| at.0),
+                    connections: small(connections),
+                });
+            }
+            let proven = exchange.consistency(since_size, 0).await;
+            // A size that the log never had, or has no more, proves nothing; the checkpoint says how many leaves there are.
+            let (published, path) = match proven {
+                Ok(proof) if since_size > 0 => (proof.published, proof.path),
+                _ => (exchange.published(), Vec::new()),
+            };
+            status.log_size = published.size();
+            status.checkpoint = published.checkpoint.clone();
+            status.consistency = path.into_iter().map(Hash::to_bytes).collect();
+            status
+        })
     }
 
     fn reload(&self) -> Reloading {
@@ -103,4 +142,16 @@ fn configuration(in_force: &Settings) -> String {
             format!("configuration: kept as it was: {problem}")
         }
     }
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// File descriptors of this process, open and at most. None: the system does not say.
+fn descriptors() -> Option<(u64, u64)> {
+    let open = std::fs::read_dir("/proc/self/fd").ok()?.count() as u64;
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    Some((open, line.split_whitespace().next()?.parse().unwrap_or(u64::MAX)))
 }

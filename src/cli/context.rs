@@ -52,23 +52,27 @@ pub(super) struct Context {
     folder: PathBuf,
 }
 
+/// Where the file of a context lies that is named by name, folder or file.
+pub(super) fn locate(name: &str) -> Result<PathBuf, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    if name.is_empty() {
+        return Err(usage("no context: say who acts".into()).next("liaison --context liaison/partners/FR …"));
+    }
+    let given = PathBuf::from(name);
+    let home = std::env::home_dir().unwrap_or_default().join(".config/liaison/contexts").join(name);
+    let mut places = [given.clone(), given.join(FILE), home.join(FILE)].into_iter();
+    places.find(|path| path.is_file()).ok_or_else(|| {
+        usage(format!(
+            "no context {name}: neither a file, nor a folder with {FILE}, nor a name in {}",
+            home.display()
+        ))
+    })
+}
+
 impl Context {
     /// Finds a context by name, folder or file.
     pub(super) fn find(name: Option<&str>) -> Result<Self, Failure> {
-        let usage = |message: String| Failure::new(Exit::Usage, message);
-        let name = name.filter(|name| !name.is_empty()).ok_or_else(|| {
-            usage("no context: say who acts".into()).next("liaison --context liaison/partners/FR …")
-        })?;
-        let given = PathBuf::from(name);
-        let home = std::env::home_dir().unwrap_or_default().join(".config/liaison/contexts").join(name);
-        let places = [given.clone(), given.join(FILE), home.join(FILE)];
-        let path = places.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-            usage(format!(
-                "no context {name}: neither a file, nor a folder with {FILE}, nor a name in {}",
-                home.display()
-            ))
-        })?;
-        Self::read(&path)
+        Self::read(&locate(name.unwrap_or_default())?)
     }
 
     /// Reads a context's file.

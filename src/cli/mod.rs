@@ -1,8 +1,10 @@
 //! The command line: results on stdout, talk on stderr, the same exit codes everywhere.
 
 mod bench;
+mod certificate;
 mod context;
 mod demo;
+mod doctor;
 mod evidence;
 mod import;
 mod log;
@@ -43,6 +45,9 @@ enum Command {
     /// Enrol partners.
     #[command(subcommand)]
     Partner(network::PartnerCommand),
+    /// Issue TLS certificates anew.
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
     /// Sign the directory, or look at what it says and what it means.
     #[command(subcommand)]
     Directory(network::DirectoryCommand),
@@ -50,6 +55,8 @@ enum Command {
     Serve(operate::Serve),
     /// How a node of this machine is.
     Status(operate::Local),
+    /// Find out what is wrong with a node or a partner's line to it, and how to mend it.
+    Doctor(doctor::Doctor),
     /// Ask a node of this machine to read its directory and certificate again.
     Reload(operate::Local),
     /// Send a notice and save its receipt.
@@ -130,9 +137,11 @@ async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
     match args.command {
         Command::Init(command) => command.run(output),
         Command::Partner(command) => command.run(output),
+        Command::Certificate(command) => command.run(output),
         Command::Directory(command) => command.run(output),
         Command::Serve(command) => command.run(output).await,
         Command::Status(command) => command.status(output).await,
+        Command::Doctor(command) => command.run(args.context.as_deref(), output).await,
         Command::Reload(command) => command.reload(output).await,
         Command::Send(command) => command.run(&context()?, output).await,
         Command::Inbox(command) => command.run(&context()?, output).await,

@@ -130,6 +130,19 @@ fn supervised(shutdown: &Shutdown, clock: SharedClock, is_live: impl Fn() -> boo
     });
 }
 
+/// A line to the operator's socket of a node of this machine.
+pub(super) async fn operator(socket: &Path) -> Result<Operator, std::io::Error> {
+    // Tried first, because the transport's own error does not say what the system said.
+    drop(tokio::net::UnixStream::connect(socket).await?);
+    let path = socket.to_owned();
+    let endpoint = Endpoint::from_static("http://operator.invalid");
+    let channel = endpoint.connect_with_connector(tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
+    }));
+    Ok(Operator::over(&socket.display().to_string(), channel.await.map_err(std::io::Error::other)?))
+}
+
 /// A node of this machine.
 #[derive(Args)]
 pub(super) struct Local {
@@ -140,24 +153,16 @@ pub(super) struct Local {
 
 impl Local {
     async fn operator(&self) -> Result<Operator, Failure> {
-        let path =
+        let socket =
             config::operator_socket(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
-        let shown = path.display().to_string();
-        let channel = Endpoint::from_static("http://operator.invalid")
-            .connect_with_connector(tower::service_fn(move |_| {
-                let path = path.clone();
-                async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
-            }))
-            .await
-            .map_err(|_| {
-                Failure::new(Exit::Unavailable, format!("no node answers at {shown}"))
-                    .next(format!("liaison serve --config {}", self.config.display()))
-            })?;
-        Ok(Operator::over(&shown, channel))
+        operator(&socket).await.map_err(|_| {
+            Failure::new(Exit::Unavailable, format!("no node answers at {}", socket.display()))
+                .next(format!("liaison serve --config {}", self.config.display()))
+        })
     }
 
     pub(super) async fn status(self, output: &mut Output) -> Result<Exit, Failure> {
-        let status = self.operator().await?.status().await?;
+        let status = self.operator().await?.status(0).await?;
         let due = Micros(status.directory_renew_by_us);
         output.line(format!(
             " node       {} {}   up {} s   {} connections",
@@ -209,5 +214,5 @@ fn to_json(status: &GetStatusResponse) -> serde_json::Value {
 pub(super) async fn status_of(config: &Path) -> Result<serde_json::Value, String> {
     let local = Local { config: config.into() };
     let operator = local.operator().await.map_err(|failure| failure.message)?;
-    operator.status().await.map(|status| to_json(&status)).map_err(|error| error.to_string())
+    operator.status(0).await.map(|status| to_json(&status)).map_err(|error| error.to_string())
 }

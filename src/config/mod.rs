@@ -20,6 +20,8 @@ pub struct BadConfig {
     pub path: PathBuf,
     /// Each names its key.
     pub problems: Vec<String>,
+    /// What it says, where nothing is wrong with it but that files are not there.
+    pub settings: Option<Box<Settings>>,
 }
 
 /// A checked configuration. Relative paths have been joined to the file's folder.
@@ -210,7 +212,7 @@ impl Settings {
 
     /// Reads and checks a file. Unknown keys are refused; files it names must be there.
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
-        let bad = |problems: Vec<String>| BadConfig { path: path.into(), problems };
+        let bad = |problems: Vec<String>| BadConfig { path: path.into(), problems, settings: None };
         let text = std::fs::read_to_string(path).map_err(|error| bad(vec![error.to_string()]))?;
         let raw: Raw = toml_edit::de::from_str(&text).map_err(|error| bad(vec![located(&text, &error)]))?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -253,12 +255,16 @@ impl Settings {
         ];
         let more = settings.denied.iter().map(|file| ("tls.denied", file));
         let authorities = settings.revocation.iter().map(|one| ("tls.revocation.authority", &one.authority));
+        let sound = problems.is_empty();
         for (key, file) in files.into_iter().chain(more).chain(authorities) {
             if !file.exists() {
                 problems.push(format!("{key}: {} is not there", file.display()));
             }
         }
-        if problems.is_empty() { Ok(settings) } else { Err(bad(problems)) }
+        match problems.is_empty() {
+            true => Ok(settings),
+            false => Err(BadConfig { settings: sound.then(|| Box::new(settings)), ..bad(problems) }),
+        }
     }
 }
 
@@ -271,7 +277,7 @@ fn revocation(folder: &Path, raw: RawRevocation) -> Revocation {
 
 /// Only where a node's operator reaches it: whoever looks at a running node is not kept from it by what is wrong with the next start.
 pub fn operator_socket(path: &Path) -> Result<PathBuf, BadConfig> {
-    let bad = |problem: String| BadConfig { path: path.into(), problems: vec![problem] };
+    let bad = |problem: String| BadConfig { path: path.into(), problems: vec![problem], settings: None };
     let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     let file: toml_edit::DocumentMut =
         text.parse().map_err(|error| bad(located(&text, &toml_edit::de::Error::from(error))))?;

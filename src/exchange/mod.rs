@@ -6,6 +6,7 @@ mod directories;
 mod evidence;
 mod history;
 mod log;
+mod mailbox;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use collect::{Collecting, Frame};
 pub use directories::{Adopting, CannotAdopt, Directories};
 pub use evidence::{Evidence, NoticeName, Outcome};
 pub use log::{Consistency, Inclusion};
+pub use mailbox::Waiting;
 pub use submit::{Submission, Taken};
 
 use std::collections::BTreeMap;
@@ -174,16 +176,19 @@ impl Exchange {
         self.sequencer.under_way()
     }
 
-    /// For each partner of the directory: notices that wait, and Collect streams open now.
-    pub fn mailboxes(&self) -> Vec<(PartnerId, u64, u32)> {
+    /// For each partner of the directory: its number, and Collect streams open now.
+    pub fn mailboxes(&self) -> Vec<(PartnerId, PartnerNumber, u32)> {
         let directory = self.directories.in_force();
-        let view = self.view();
         let streams = self.streams();
         let mailbox = |partner: &Partner| {
-            let waiting = view.mailbox(partner.number).map_or(0, crate::state::Mailbox::waiting);
-            (partner.id.clone(), waiting, streams.get(&partner.number).copied().unwrap_or(0))
+            (partner.id.clone(), partner.number, streams.get(&partner.number).copied().unwrap_or(0))
         };
         directory.directory().partners().map(mailbox).collect()
+    }
+
+    /// Proposals taken and not yet answered, and how many may be.
+    pub fn queued(&self) -> (usize, usize) {
+        self.sequencer.queued()
     }
 
     fn streams(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartnerNumber, u32>> {

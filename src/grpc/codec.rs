@@ -59,7 +59,8 @@ requests! {
         one(2, "page_size", Kind::Varint),
         one(3, "page_token", Kind::Text),
     ];
-    GetStatusRequest [];
+    GetMailboxRequest [];
+    GetStatusRequest [one(1, "since_size", Kind::Varint)];
     ReloadRequest [];
 }
 

@@ -133,6 +133,20 @@ impl ExchangeService for Service {
         }))
     }
 
+    async fn get_mailbox(
+        &self,
+        request: Request<proto::GetMailboxRequest>,
+    ) -> Result<Response<proto::GetMailboxResponse>, Status> {
+        let caller = caller(&request)?;
+        let (waiting, now) = self.exchange.mailbox(&caller).await.map_err(|refusal| status::of(&refusal))?;
+        Ok(Response::new(proto::GetMailboxResponse {
+            waiting: waiting.notices,
+            urgent: waiting.urgent,
+            oldest_at_us: waiting.oldest.map_or(0, |at| at.0),
+            now_us: now.0,
+        }))
+    }
+
     async fn list_evidence(
         &self,
         request: Request<proto::ListEvidenceRequest>,

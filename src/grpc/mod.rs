@@ -15,7 +15,7 @@ mod generated {
 }
 
 pub use guard::{Guard, Guarded, OnLine, Room};
-pub use operator::{Operator, Reloading, Status as NodeStatus};
+pub use operator::{Looking, Operator, Reloading, Status as NodeStatus};
 
 use std::sync::Arc;
 

@@ -7,34 +7,19 @@ use tonic::{Request, Response, Status as Refused};
 
 use super::generated::operator_service_server::OperatorService;
 
-/// How a node is.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Node identifier.
-    pub node: String,
-    /// Since start.
-    pub uptime_s: u64,
-    /// Its log.
-    pub log_origin: String,
-    /// Leaves under the newest checkpoint.
-    pub log_size: u64,
-    /// Directory head in force.
-    pub directory_version: u64,
-    /// When a newer one is due, microseconds since 1970.
-    pub directory_renew_by_us: i64,
-    /// By partner: notices waiting, and Collect streams open.
-    pub mailboxes: Vec<(String, u64, u32)>,
-    /// Open now.
-    pub connections: u32,
-}
+/// How a node is, in the words of the wire: the process fills it in, and this service adds the program's version.
+pub type Status = proto::GetStatusResponse;
+
+/// How it is, once it is known.
+pub type Looking = std::pin::Pin<Box<dyn std::future::Future<Output = Status> + Send>>;
 
 /// What reading the files again came to, one line each.
 pub type Reloading = std::pin::Pin<Box<dyn std::future::Future<Output = Vec<String>> + Send>>;
 
 /// What the process offers its operator.
 pub trait Operator: Send + Sync + 'static {
-    /// How it is.
-    fn status(&self) -> Status;
+    /// How it is, with a proof of growth since a size of the log; 0 for none.
+    fn status(&self, since_size: u64) -> Looking;
     /// Reads directory and certificates again.
     fn reload(&self) -> Reloading;
 }
@@ -53,24 +38,10 @@ impl Service {
 impl OperatorService for Service {
     async fn get_status(
         &self,
-        _: Request<proto::GetStatusRequest>,
+        request: Request<proto::GetStatusRequest>,
     ) -> Result<Response<proto::GetStatusResponse>, Refused> {
-        let status = self.operator.status();
-        Ok(Response::new(proto::GetStatusResponse {
-            node: status.node,
-            version: env!("CARGO_PKG_VERSION").into(),
-            uptime_s: status.uptime_s,
-            log_origin: status.log_origin,
-            log_size: status.log_size,
-            directory_version: status.directory_version,
-            directory_renew_by_us: status.directory_renew_by_us,
-            mailboxes: status
-                .mailboxes
-                .into_iter()
-                .map(|(partner, waiting, streams)| proto::MailboxStatus { partner, waiting, streams })
-                .collect(),
-            connections: status.connections,
-        }))
+        let status = self.operator.status(request.into_inner().since_size).await;
+        Ok(Response::new(Status { version: env!("CARGO_PKG_VERSION").into(), ..status }))
     }
 
     async fn reload(&self, _: Request<proto::ReloadRequest>) -> Result<Response<proto::ReloadResponse>, Refused> {

@@ -92,6 +92,12 @@ impl Sequencer {
         [&self.urgent, &self.submissions].map(|lane| PROPOSALS_MAX - lane.proposals.available_permits())
     }
 
+    /// Proposals taken and not yet answered, of the fuller lane, and how many a lane takes.
+    pub fn queued(&self) -> (usize, usize) {
+        let [urgent, submissions] = self.under_way();
+        (urgent.max(submissions), PROPOSALS_MAX)
+    }
+
     /// The newest published head; it changes with every batch.
     pub fn published(&self) -> watch::Receiver<Arc<Published>> {
         self.published.clone()

@@ -13,7 +13,7 @@ mod transmitted;
 pub use inbox::{Busy, Sequencer};
 pub use published::{Pooled, Published, Stated, pool};
 pub use run::{Stopped, StoredParts};
-pub use startup::{CannotStart, Recovered, stored_subtree};
+pub use startup::{CannotStart, Recovered, stored_subtree, tree_of};
 pub use transmitted::Transmitted;
 
 use std::path::PathBuf;

@@ -152,7 +152,7 @@ pub(super) async fn against(parts: &Parts, head: &Head, note: &[u8]) -> Result<u
 }
 
 /// The edge of the tree at a size, from full tiles and the entries after them. Each tile is read once and hashed up again.
-async fn tree_of(store: &dyn Store, head: &Head, size: u64) -> Result<Tree, CannotStart> {
+pub async fn tree_of(store: &dyn Store, head: &Head, size: u64) -> Result<Tree, CannotStart> {
     let mut partial = vec![leaf_hashes(store, head, size / TILE_WIDTH * TILE_WIDTH, size).await?];
     for level in 1_u8.. {
         let count = size.checked_shr(u32::from(level) * TILE_HEIGHT).unwrap_or(0);

@@ -47,6 +47,11 @@ impl Mailbox {
         self.due.iter().map(RoaringTreemap::len).sum()
     }
 
+    /// Of these, in the first so many lanes.
+    pub fn urgent(&self, lanes: usize) -> u64 {
+        self.due.iter().take(lanes).map(RoaringTreemap::len).sum()
+    }
+
     pub(super) fn consign(&mut self, seq: Seq, precedence: Precedence) {
         self.due[lane(precedence)].insert(seq.0);
         self.consigned += 1;

@@ -143,7 +143,8 @@ impl Lines {
         Self { limits, state: Arc::default() }
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    /// What there may be.
+    pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -185,6 +186,11 @@ impl Lines {
     /// Open lines.
     pub fn open(&self) -> usize {
         self.state().open.len()
+    }
+
+    /// Open lines by whose they are.
+    pub fn by_owner(&self) -> HashMap<Owner, usize> {
+        self.state().by_owner.iter().map(|(owner, of)| (owner.clone(), of.lines)).collect()
     }
 
     /// Handshakes under way.

@@ -23,7 +23,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(super) async fn start(config: &Path) -> Self {
+    pub(crate) async fn start(config: &Path) -> Self {
         Self::start_saying(config, "info").await
     }
 

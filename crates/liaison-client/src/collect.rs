@@ -58,6 +58,12 @@ impl Client {
         Ok(Collecting { client: self.clone(), frames: frames.into_inner(), resume_token })
     }
 
+    /// How much waits in the caller's own mailbox, without collecting any of it.
+    pub async fn mailbox(&self) -> Result<proto::GetMailboxResponse, ClientError> {
+        let answer = self.exchange().get_mailbox(proto::GetMailboxRequest {}).await;
+        Ok(answer.map_err(|status| self.refused(&status))?.into_inner())
+    }
+
     /// One notice that the caller sent or was sent.
     pub async fn notice(&self, name: proto::get_notice_request::Name) -> Result<Delivered, ClientError> {
         let request = proto::GetNoticeRequest { name: Some(name) };

@@ -30,6 +30,7 @@ pub struct KnownDirectory {
     /// The home of each partner, and the log of each node.
     homes: BTreeMap<PartnerId, NodeId>,
     logs: BTreeMap<NodeId, Origin>,
+    read: Vec<RecordBody>,
 }
 
 /// Usages in some order.
@@ -55,6 +56,7 @@ impl Client {
             nodes: Vec::new(),
             homes: BTreeMap::new(),
             logs: BTreeMap::new(),
+            read: Vec::new(),
             head,
         };
         let mut request = proto::ListRecordsRequest {
@@ -99,6 +101,7 @@ impl Client {
 impl KnownDirectory {
     fn take(&mut self, record: proto::RecordProof) -> Result<(), String> {
         let (body, digest) = verify_record(&record, &self.head)?;
+        self.read.push(body.clone());
         match body {
             RecordBody::Partner(partner) => {
                 self.homes.insert(partner.id.clone(), partner.home);
@@ -147,6 +150,11 @@ impl KnownDirectory {
     /// The log of a partner's home: whose positions it signs for.
     pub fn home_log(&self, partner: &PartnerId) -> Option<&Origin> {
         self.logs.get(self.homes.get(partner)?)
+    }
+
+    /// Every record that the caller may see, read.
+    pub fn records(&self) -> &[RecordBody] {
+        &self.read
     }
 
     /// What a receipt file needs beside the receipt. The notice goes with a receipt of acceptance.

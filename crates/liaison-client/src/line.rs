@@ -111,9 +111,10 @@ impl Operator {
         Self { path: path.into(), client: OperatorServiceClient::new(channel) }
     }
 
-    /// How the node is.
-    pub async fn status(&self) -> Result<liaison_protocol::proto::GetStatusResponse, ClientError> {
-        let answer = self.client.clone().get_status(liaison_protocol::proto::GetStatusRequest {}).await;
+    /// How the node is, with a proof of its log's growth since a size; 0 for none.
+    pub async fn status(&self, since_size: u64) -> Result<liaison_protocol::proto::GetStatusResponse, ClientError> {
+        let request = liaison_protocol::proto::GetStatusRequest { since_size };
+        let answer = self.client.clone().get_status(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| ClientError::from_status(&self.path, &status))
     }
 

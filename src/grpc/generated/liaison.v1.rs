@@ -321,6 +321,14 @@ pub mod exchange_service_server {
             tonic::Response<::liaison_protocol::proto::ListEvidenceResponse>,
             tonic::Status,
         >;
+        /// How much waits in the caller's own mailbox. Nothing is delivered by asking.
+        async fn get_mailbox(
+            &self,
+            request: tonic::Request<::liaison_protocol::proto::GetMailboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::liaison_protocol::proto::GetMailboxResponse>,
+            tonic::Status,
+        >;
     }
     /// The path of a notice, for partners. The caller is whoever its TLS certificate says; every error carries google.rpc.ErrorInfo
     /// with domain "liaison" and a reason from docs/ERRORS.md.
@@ -677,6 +685,54 @@ pub mod exchange_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListEvidenceSvc(inner);
+                        let codec = crate::grpc::codec::Checked::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/liaison.v1.ExchangeService/GetMailbox" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetMailboxSvc<T: ExchangeService>(pub Arc<T>);
+                    impl<
+                        T: ExchangeService,
+                    > tonic::server::UnaryService<
+                        ::liaison_protocol::proto::GetMailboxRequest,
+                    > for GetMailboxSvc<T> {
+                        type Response = ::liaison_protocol::proto::GetMailboxResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::liaison_protocol::proto::GetMailboxRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ExchangeService>::get_mailbox(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetMailboxSvc(inner);
                         let codec = crate::grpc::codec::Checked::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -115,7 +115,7 @@ pub static METRICS: &[Metric] = &[
         labels: &[],
         meaning: "Deliveries that wait for an acknowledgement, all mailboxes together.",
         read: |reading| {
-            exchange(reading, |exchange| exchange.mailboxes().iter().map(|(_, waiting, _)| *waiting as f64).sum())
+            exchange(reading, |exchange| exchange.backlog().iter().map(|(_, waiting, _)| *waiting as f64).sum())
         },
     },
     Metric {
@@ -368,7 +368,7 @@ fn histogram(histogram: &Histogram, scale: f64) -> Vec<Sample> {
 
 fn mailboxes(reading: &Reading, read: impl Fn(&(liaison_protocol::id::PartnerId, u64, u32)) -> f64) -> Vec<Sample> {
     serving(reading, |serving| {
-        serving.exchange.mailboxes().iter().map(|mailbox| labelled([mailbox.0.as_str()], read(mailbox))).collect()
+        serving.exchange.backlog().iter().map(|mailbox| labelled([mailbox.0.as_str()], read(mailbox))).collect()
     })
 }
 

@@ -34,6 +34,25 @@ impl WriterLock {
     }
 }
 
+impl WriterLock {
+    /// Who has the lock on `<path>.lock`; None: nobody. Whoever asks takes it for a moment, shared.
+    pub(super) fn holder(path: &Path) -> std::io::Result<Option<String>> {
+        let beside = beside(path, ".lock");
+        let file = match File::open(&beside) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                Ok(Some(std::fs::read_to_string(&beside).unwrap_or_default().trim().into()))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
 /// Asks until the lock is there or somebody truly holds it.
 #[allow(clippy::disallowed_methods, reason = "a bounded wait on the operating system, before anything runs")]
 fn ask(file: &File) -> Result<(), TryLockError> {

@@ -12,6 +12,7 @@ mod writer;
 mod tests;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -69,6 +70,25 @@ impl SqliteStore {
             let _alone = WriterLock::take(path)?;
             schema::create(path)?;
         }
+        Self::over(path, options)
+    }
+
+    /// Opens a file that is there, to look at it: nothing is created and nothing is repaired. None: nothing was ever stored.
+    pub fn look(path: &Path) -> Result<Option<Self>, WriterError> {
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(file) if file.len() == 0 => Ok(None),
+            Ok(_) => Self::over(path, SqliteOptions { readers: 1, ..SqliteOptions::default() }).map(Some),
+        }
+    }
+
+    /// Which process may write to it now, as it says itself. None: nobody does.
+    pub fn holder(path: &Path) -> std::io::Result<Option<String>> {
+        WriterLock::holder(path)
+    }
+
+    fn over(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
         let connections = (0..options.readers.max(1)).map(|_| schema::open_to_read(path));
         let connections = connections.collect::<Result<Vec<_>, _>>()?;
         schema::judge(&connections[0])?;

@@ -399,6 +399,33 @@ pub mod exchange_service_client {
                 .insert(GrpcMethod::new("liaison.v1.ExchangeService", "ListEvidence"));
             self.inner.unary(req, path, codec).await
         }
+        /// How much waits in the caller's own mailbox. Nothing is delivered by asking.
+        pub async fn get_mailbox(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::liaison_protocol::proto::GetMailboxRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::liaison_protocol::proto::GetMailboxResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/liaison.v1.ExchangeService/GetMailbox",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("liaison.v1.ExchangeService", "GetMailbox"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated client implementations.

@@ -2003,6 +2003,23 @@ pub struct RecipientOutcome {
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailboxRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailboxResponse {
+    /// Notices consigned and not yet acknowledged.
+    #[prost(uint64, tag = "1")]
+    pub waiting: u64,
+    /// Of these, with precedence FLASH or IMMEDIATE.
+    #[prost(uint64, tag = "2")]
+    pub urgent: u64,
+    /// Microseconds since 1970: when the one that has waited longest was accepted. 0: nothing waits.
+    #[prost(int64, tag = "3")]
+    pub oldest_at_us: i64,
+    /// Microseconds since 1970: the node's wall clock when it answered.
+    #[prost(int64, tag = "4")]
+    pub now_us: i64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum DeliveryState {
@@ -2124,7 +2141,11 @@ pub struct GetConsistencyProofResponse {
     pub checkpoint: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetStatusRequest {}
+pub struct GetStatusRequest {
+    /// Leaves of an earlier checkpoint, from which growth is to be proven. 0: none.
+    #[prost(uint64, tag = "1")]
+    pub since_size: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetStatusResponse {
     /// Node identifier.
@@ -2151,6 +2172,37 @@ pub struct GetStatusResponse {
     /// Connections open now.
     #[prost(uint32, tag = "9")]
     pub connections: u32,
+    /// Where partners connect: address and port as bound.
+    #[prost(string, tag = "10")]
+    pub listen: ::prost::alloc::string::String,
+    /// Connections that may be open at once.
+    #[prost(uint32, tag = "11")]
+    pub connections_max: u32,
+    /// Handshakes under way now, and how many there may be.
+    #[prost(uint32, tag = "12")]
+    pub handshakes: u32,
+    #[prost(uint32, tag = "13")]
+    pub handshakes_max: u32,
+    /// Connections that one partner may have open at once.
+    #[prost(uint32, tag = "14")]
+    pub connections_per_partner_max: u32,
+    /// Submissions and acknowledgements taken and not yet answered, of the fuller of the two queues, and how many it takes.
+    #[prost(uint64, tag = "15")]
+    pub queued: u64,
+    #[prost(uint64, tag = "16")]
+    pub queued_max: u64,
+    /// File descriptors open in the node's process, and how many it may have. 0: the system does not say.
+    #[prost(uint64, tag = "17")]
+    pub descriptors: u64,
+    #[prost(uint64, tag = "18")]
+    pub descriptors_max: u64,
+    /// The newest signed checkpoint: a signed note (C2SP tlog-checkpoint).
+    #[prost(bytes = "bytes", tag = "19")]
+    pub checkpoint: ::prost::bytes::Bytes,
+    /// That the tree of since_size grew into the checkpoint's (RFC 6962 section 2.1.2), 32 bytes each. Empty where none was asked for,
+    /// where the two are equal, or where the log has fewer leaves than that.
+    #[prost(bytes = "bytes", repeated, tag = "20")]
+    pub consistency: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MailboxStatus {
@@ -2163,6 +2215,15 @@ pub struct MailboxStatus {
     /// Collect streams open now.
     #[prost(uint32, tag = "3")]
     pub streams: u32,
+    /// Of those waiting, with precedence FLASH or IMMEDIATE.
+    #[prost(uint64, tag = "4")]
+    pub urgent: u64,
+    /// Microseconds since 1970: when the one that has waited longest was accepted. 0: nothing waits, or the store cannot be read.
+    #[prost(int64, tag = "5")]
+    pub oldest_at_us: i64,
+    /// Connections open now.
+    #[prost(uint32, tag = "6")]
+    pub connections: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReloadRequest {}

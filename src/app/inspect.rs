@@ -1,0 +1,68 @@
+//! What lies in a node's data folder, looked at from outside while the node runs or not: nothing is written, signed or repaired.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use liaison_protocol::id::{Hash, Micros, Seq};
+use liaison_protocol::statement::Statement;
+
+use crate::sequencer::tree_of;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Head, Store as _, WriterError};
+use crate::tls::Limits;
+
+/// The store's file in a data folder.
+pub const STORE_FILE: &str = "liaison.db";
+/// The file in a data folder that keeps the last signed checkpoint apart from the store.
+pub const CHECKPOINT_FILE: &str = "checkpoint";
+/// The room that the store keeps so that it can be given up.
+pub const RESERVE_FILE: &str = "liaison.db.reserve";
+
+/// A store that could be opened.
+pub struct Inspected {
+    store: SqliteStore,
+    head: Head,
+    /// The newest checkpoint in it.
+    pub note: Bytes,
+}
+
+/// Which process writes to the store of a data folder now. None: nobody.
+pub fn holder(data: &Path) -> std::io::Result<Option<String>> {
+    SqliteStore::holder(&data.join(STORE_FILE))
+}
+
+/// Lines that a node takes at a time; each takes a file descriptor.
+pub fn connections_max() -> usize {
+    Limits::default().connections
+}
+
+impl Inspected {
+    /// Opens the store of a data folder. None: nothing has been signed there yet.
+    pub async fn open(data: &Path) -> Result<Option<Self>, WriterError> {
+        let Some(store) = SqliteStore::look(&data.join(STORE_FILE))? else { return Ok(None) };
+        let head = *store.noted().borrow();
+        let note = store.last_note().await?;
+        Ok(head.zip(note).map(|(head, note)| Self { store, head, note: note.note }))
+    }
+
+    /// Leaves that the newest stored checkpoint covers.
+    pub fn size(&self) -> u64 {
+        self.head.size()
+    }
+
+    /// The root over the first so many leaves, computed anew from what is stored.
+    pub async fn root(&self, size: u64) -> Result<Hash, String> {
+        let tree = tree_of(&self.store, &self.head, size).await;
+        tree.map(|tree| tree.root()).map_err(|problem| problem.to_string())
+    }
+
+    /// When the newest statement was made, by the node's clock then. None: its opening has been erased.
+    pub async fn newest(&self) -> Result<Option<Micros>, String> {
+        let last = Seq(self.head.next.0.saturating_sub(1));
+        let entries = self.store.entries(last..self.head.next, 1).await.map_err(|error| error.to_string())?;
+        let entry = entries.into_iter().next().ok_or_else(|| format!("statement {} is missing", last.0))?;
+        let Some(opening) = entry.opening else { return Ok(None) };
+        let statement = Statement::decode(opening.statement).map_err(|refusal| refusal.message)?;
+        Ok(Some(statement.observed_at))
+    }
+}

@@ -1,0 +1,459 @@
+//! Before a start: what files and the machine say.
+
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
+
+use liaison_protocol::id::Micros;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
+
+use super::place::{Place, Report, Row, hours, stopped, strange_authority, strange_key};
+use crate::support::{Network, now};
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        name: "a key that nobody knows in the configuration",
+        does: |place| place.write("hub.toml", place.text("hub.toml") + "surprise = 1\n"),
+        amiss: &[("F01", "failed")],
+        found: "surprise",
+        fix: "hub.toml",
+        mends: false,
+    },
+    Row {
+        name: "a configuration that is not there",
+        does: |place| std::fs::rename(place.path("hub.toml"), place.path("other.toml")).unwrap(),
+        amiss: &[("F01", "failed")],
+        found: "No such file",
+        fix: "liaison init --folder",
+        mends: false,
+    },
+    Row {
+        name: "a trust file that is not there",
+        does: |place| std::fs::remove_file(place.path("network.trust")).unwrap(),
+        amiss: &[("F02", "failed")],
+        found: "directory.trust",
+        fix: "put the file there",
+        mends: false,
+    },
+    Row {
+        name: "a private key that others can read",
+        does: |place| place.mode("pki/hub-1.key", 0o644),
+        amiss: &[("F03", "failed")],
+        found: "tls.key",
+        fix: "chmod 600",
+        mends: true,
+    },
+    Row {
+        name: "a trust file that anybody can change",
+        does: |place| place.mode("network.trust", 0o666),
+        amiss: &[("F04", "failed")],
+        found: "directory.trust",
+        fix: "chmod o-w",
+        mends: true,
+    },
+    Row {
+        name: "the key of another certificate",
+        does: |place| place.write("pki/hub-1.key", place.text("partners/KE/tls.key")),
+        amiss: &[("K01", "failed")],
+        found: "is not the key of the certificate",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a key file that holds no key",
+        does: |place| place.write("pki/hub-1.key", "nothing"),
+        amiss: &[("K01", "failed")],
+        found: "holds no PEM private key",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "the certificate of another node",
+        does: |place| place.node_certificate("hub-2", &["localhost"], -1, 24 * 366),
+        amiss: &[("K02", "failed")],
+        found: "node/hub-2",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a certificate that may only call",
+        does: |place| callers_certificate(place, "spiffe://network.liaison.example/node/hub-1", "pki/hub-1"),
+        amiss: &[("K03", "failed")],
+        found: "extended key usage",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a certificate that ended",
+        does: |place| place.node_certificate("hub-1", &["localhost"], -100, -3),
+        amiss: &[("K04", "failed")],
+        found: "ended 3 h",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a certificate that ends today",
+        does: |place| place.node_certificate("hub-1", &["localhost"], -1, 20),
+        amiss: &[("K04", "failed")],
+        found: "ends in 19 h",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a certificate that ends within a week",
+        does: |place| place.node_certificate("hub-1", &["localhost"], -1, 24 * 5 + 1),
+        amiss: &[("K04", "warning")],
+        found: "ends in 5 days: hurry",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a certificate that ends within a month",
+        does: |place| place.node_certificate("hub-1", &["localhost"], -1, 24 * 20 + 1),
+        amiss: &[("K04", "warning")],
+        found: "ends in 20 days",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a certificate that does not hold yet",
+        does: |place| place.node_certificate("hub-1", &["localhost"], 49, 24 * 366),
+        amiss: &[("K04", "failed")],
+        found: "which is in 2 days",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "a certificate by an authority that is not pinned",
+        does: |place| {
+            let (network, node) = ("network.liaison.example".parse().unwrap(), "hub-1".parse().unwrap());
+            let ips = [[127, 0, 0, 1].into()];
+            let issued = strange_authority().issue_node(&network, &node, &["hub-1"], &ips, hours(-1, 9_000));
+            place.install("pki/hub-1", &issued.unwrap());
+        },
+        amiss: &[("K05", "failed")],
+        found: "no authority pinned",
+        fix: "liaison certificate node hub-1",
+        mends: true,
+    },
+    Row {
+        name: "another log key",
+        does: |place| place.write("keys/log.key", strange_key()),
+        amiss: &[("K06", "failed")],
+        found: "the directory lists",
+        fix: "liaison directory show --folder",
+        mends: false,
+    },
+    Row {
+        name: "a certificate without the address that the directory lists",
+        does: |place| place.node_certificate("hub-1", &["hub-1"], -1, 24 * 366),
+        amiss: &[("K07", "warning")],
+        found: "127.0.0.1",
+        fix: "--dns 127.0.0.1",
+        mends: true,
+    },
+    Row {
+        name: "a trust file that says something else",
+        does: |place| place.write("network.trust", format!("nonsense\n{}", place.text("network.trust"))),
+        amiss: &[("D01", "failed")],
+        found: "line 1",
+        fix: "trust file",
+        mends: false,
+    },
+    Row {
+        name: "a sealed directory with one byte changed",
+        does: |place| {
+            let file = "directory/directory-000003.sealed";
+            let mut bytes = std::fs::read(place.path(file)).unwrap();
+            let last = bytes.len() - 40;
+            bytes[last] ^= 1;
+            place.write(file, bytes);
+        },
+        amiss: &[("D02", "failed")],
+        found: "directory-000003.sealed",
+        fix: "as the authority published it",
+        mends: false,
+    },
+    Row {
+        name: "a directory that is overdue",
+        does: |place| place.sign_at(now().plus(-40 * Micros::DAY)),
+        amiss: &[("D03", "warning")],
+        found: "has been due for 10 days",
+        fix: "liaison directory sign --folder",
+        mends: true,
+    },
+    Row {
+        name: "a directory that is due soon",
+        does: |place| place.sign_at(now().plus(-25 * Micros::DAY)),
+        amiss: &[("D03", "warning")],
+        found: "is due in",
+        fix: "liaison directory sign --folder",
+        mends: true,
+    },
+    Row {
+        name: "a directory that lists another node",
+        does: |place| {
+            place.change("directory.toml", "home = \"hub-1\"", "home = \"hub-2\"");
+            place.amend("id = \"hub-1\"", "id = \"hub-2\"");
+        },
+        amiss: &[("D04", "failed")],
+        found: "it lists hub-2",
+        fix: "liaison directory show --folder",
+        mends: false,
+    },
+    Row {
+        name: "an agreement that ends soon",
+        does: |place| place.amend("until = \"", &format!("until = \"{}\" # ", in_days(10))),
+        amiss: &[("D05", "warning")],
+        found: "members ends in",
+        fix: "liaison directory sign --folder",
+        mends: false,
+    },
+    Row {
+        name: "no agreement in force any more",
+        does: |place| {
+            place.change("directory.toml", "from = \"", "from = \"2020-01-01\" # ");
+            place.amend("until = \"", "until = \"2021-01-01\" # ");
+        },
+        amiss: &[("D05", "failed")],
+        found: "nobody may send anything",
+        fix: "until",
+        mends: false,
+    },
+    Row {
+        name: "a trust file that does not name the log",
+        does: |place| {
+            let text = place.text("network.trust");
+            let without: Vec<_> = text.lines().filter(|line| !line.starts_with("log ")).collect();
+            place.write("network.trust", without.join("\n") + "\n");
+        },
+        amiss: &[("D07", "failed")],
+        found: "receipts will not verify",
+        fix: "echo 'log hub-1.",
+        mends: true,
+    },
+    Row {
+        name: "a port that is taken",
+        does: |place| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let taken = listener.local_addr().unwrap().to_string();
+            place.change("hub.toml", "127.0.0.1:0", &taken);
+            // Held until the test process ends.
+            std::mem::forget(listener);
+        },
+        amiss: &[("C06", "failed")],
+        found: "in use",
+        fix: "ss -ltnp",
+        mends: false,
+    },
+    Row {
+        name: "a store that a newer program wrote",
+        does: |place| place.tamper("PRAGMA user_version = 99"),
+        amiss: &[("S02", "failed")],
+        found: "format 99",
+        fix: "liaison --version",
+        mends: false,
+    },
+    Row {
+        name: "a store that is damaged",
+        does: |place| place.write("data/liaison.db", vec![7; 8192]),
+        amiss: &[("S02", "failed")],
+        found: "damaged",
+        fix: "restore a backup",
+        mends: false,
+    },
+    Row {
+        name: "another process on the store",
+        does: |place| {
+            let lock = std::fs::File::options().read(true).write(true).open(place.path("data/liaison.db.lock"));
+            let lock = lock.unwrap();
+            lock.lock().unwrap();
+            std::mem::forget(lock);
+        },
+        amiss: &[("S03", "failed")],
+        found: "has the store",
+        fix: "ps -p",
+        mends: false,
+    },
+    Row {
+        name: "no reserve",
+        does: |place| std::fs::remove_file(place.path("data/liaison.db.reserve")).unwrap(),
+        amiss: &[("S04", "warning")],
+        found: "given up on a full disk",
+        fix: "restart the node",
+        mends: false,
+    },
+    Row {
+        name: "a store that others can read",
+        does: |place| place.mode("data/liaison.db", 0o644),
+        amiss: &[("S05", "failed")],
+        found: "mode 0644",
+        fix: "chmod 600",
+        mends: true,
+    },
+    Row {
+        name: "a checkpoint that the log's key did not sign",
+        does: |place| place.tamper(&format!("UPDATE notes SET note = CAST('{}' AS BLOB)", forged(place))),
+        amiss: &[("L01", "failed")],
+        found: "is not its",
+        fix: "stop the node",
+        mends: false,
+    },
+    Row {
+        name: "a store from an older backup",
+        does: |place| {
+            let (data, older) = (place.path("data"), place.path("older"));
+            for file in ["liaison.db", "liaison.db-wal", "liaison.db-shm"] {
+                let _ = std::fs::remove_file(data.join(file));
+                let _ = std::fs::copy(older.join(file), data.join(file));
+            }
+        },
+        amiss: &[("L03", "failed")],
+        found: "older backup",
+        fix: "keep",
+        mends: false,
+    },
+    Row {
+        name: "a store that is gone",
+        does: |place| {
+            for file in ["liaison.db", "liaison.db-wal", "liaison.db-shm"] {
+                let _ = std::fs::remove_file(place.path("data").join(file));
+            }
+        },
+        amiss: &[("L03", "failed")],
+        found: "the store is gone",
+        fix: "keep",
+        mends: false,
+    },
+    Row {
+        name: "a checkpoint file over another history",
+        does: |place| place.write("data/checkpoint", place.signed_checkpoint(3)),
+        amiss: &[("L03", "failed")],
+        found: "another history",
+        fix: "keep",
+        mends: false,
+    },
+    Row {
+        name: "a checkpoint file that is gone",
+        does: |place| std::fs::remove_file(place.path("data/checkpoint")).unwrap(),
+        amiss: &[("L03", "failed")],
+        found: "gone",
+        fix: "keep",
+        mends: false,
+    },
+    Row {
+        name: "a stored leaf that was changed",
+        does: |place| place.tamper("UPDATE entries SET leaf = zeroblob(33) WHERE seq = 1"),
+        amiss: &[("L04", "failed")],
+        found: "statement 1",
+        fix: "restore a backup",
+        mends: false,
+    },
+    Row {
+        name: "a clock before the directory",
+        does: |place| place.sign_at(now().plus(2 * Micros::DAY + Micros::HOUR)),
+        amiss: &[("T01", "failed")],
+        found: "is 2 days before the directory was signed",
+        fix: "timedatectl set-ntp true",
+        mends: false,
+    },
+];
+
+fn in_days(days: i64) -> String {
+    let at = jiff::Timestamp::from_microsecond(now().plus(days * Micros::DAY).0).unwrap();
+    at.to_string()
+}
+
+/// The newest checkpoint with one digit of its signature changed.
+fn forged(place: &Place) -> String {
+    let note = place.text("data/checkpoint");
+    let at = note.rfind("==").or_else(|| note.rfind('=')).unwrap_or(note.len() - 1) - 6;
+    let digit = if &note[at..=at] == "A" { "B" } else { "A" };
+    format!("{}{digit}{}", &note[..at], &note[at + 1..])
+}
+
+/// A certificate by the network's own authority, for calling only.
+pub(super) fn callers_certificate(place: &Place, uri: &str, stem: &str) {
+    let mut params = CertificateParams::default();
+    let address: std::net::IpAddr = [127, 0, 0, 1].into();
+    params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap()), SanType::IpAddress(address)];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let authority_key = KeyPair::from_pem(&place.text("pki/ca.key")).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&place.text("pki/ca.pem"), authority_key).unwrap();
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let issued = params.signed_by(&key, &issuer).unwrap();
+    place.write(&format!("{stem}.pem"), issued.pem());
+    place.write(&format!("{stem}.key"), key.serialize_pem());
+}
+
+#[test]
+fn a_network_that_was_never_started_is_found_well() {
+    let network = Network::of(&["FR", "KE"]);
+    let report = Place::copy_of(&network.path("")).pre();
+    report.is_well("never started");
+    assert_eq!(report.object["totals"]["skipped"], 6, "what a store would say: {}", report.object);
+}
+
+#[test]
+fn a_node_that_was_stopped_is_found_well_and_nothing_is_left_out() {
+    Place::copy_of(&stopped().path("")).pre().is_all_well("stopped");
+}
+
+#[test]
+fn before_a_start_exactly_the_broken_thing_is_found() {
+    for row in ROWS {
+        let place = Place::copy_of(&stopped().path(""));
+        (row.does)(&place);
+        place.shows(row, Place::pre);
+    }
+}
+
+#[test]
+fn a_data_folder_that_the_keys_owner_cannot_use_is_found() {
+    let place = Place::copy_of(&stopped().path(""));
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    // Only root can give a folder away; anybody else can only lock himself out.
+    let found = if root {
+        std::os::unix::fs::chown(place.path("data"), Some(12_345), None).unwrap();
+        "belongs to user 12345"
+    } else {
+        place.mode("data", 0o500);
+        "denied"
+    };
+    let row = Row {
+        name: "data folder",
+        does: |_| {},
+        amiss: &[("S01", "failed")],
+        found,
+        fix: "chown -R --reference=",
+        mends: root,
+    };
+    place.shows(&row, Place::pre);
+    place.mode("data", 0o700);
+}
+
+#[test]
+fn a_shell_that_allows_few_descriptors_is_found() {
+    let place = Place::copy_of(&stopped().path(""));
+    let command = format!("liaison doctor --pre --config '{}'", place.path("hub.toml").display());
+    let report = Report::limited(&command, "200", &place);
+    let check = report.check("H01");
+    assert_eq!((check["outcome"].as_str(), report.exit), (Some("warning"), 0), "{check}");
+    assert!(check["found"].as_str().unwrap().contains("may have 200"), "{check}");
+    assert!(check["fix"]["text"].as_str().unwrap().starts_with("ulimit -n "), "{check}");
+}
+
+#[test]
+fn nothing_is_changed_by_looking() {
+    let place = Place::copy_of(&stopped().path(""));
+    let files = || {
+        let list = place.run(&format!(
+            "cd '{}' && find . -type f ! -name '*-shm' | LC_ALL=C sort | xargs sha256sum && find . -printf '%p %m %U\\n' | LC_ALL=C sort",
+            place.path("").display()
+        ));
+        String::from_utf8(list.stdout).unwrap()
+    };
+    let before = files();
+    assert!(before.contains("liaison.db"), "{before}");
+    place.pre().is_all_well("looking");
+    assert_eq!(files(), before);
+}
