@@ -65,4 +65,8 @@ impl Room for Held {
     fn resize(&mut self, bytes: usize) -> Result<(), &'static str> {
         Self::resize(self, bytes).map_err(Heavy::reason)
     }
+
+    fn freed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(Self::freed(self))
+    }
 }

@@ -1,11 +1,17 @@
 //! What lies in a node's data folder, looked at from outside while the node runs or not: nothing is written, signed or repaired.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use liaison_protocol::id::{Hash, Micros, Seq};
 use liaison_protocol::statement::Statement;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
+use super::revocations::{believe, ders};
+use super::watched::files_of;
+use crate::config::Revocation;
+use crate::peer::ListedAuthority;
 use crate::sequencer::tree_of;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Head, Store as _, WriterError};
@@ -29,6 +35,47 @@ pub struct Inspected {
 /// Which process writes to the store of a data folder now. None: nobody.
 pub fn holder(data: &Path) -> std::io::Result<Option<String>> {
     SqliteStore::holder(&data.join(STORE_FILE))
+}
+
+/// What one authority's revocation lists come to, as they lie in the files.
+pub struct Listed {
+    /// The authority's certificate.
+    pub authority: PathBuf,
+    /// Until when the list that lasts longest may be believed. None: there is none that may.
+    pub until: Option<Micros>,
+    /// What was not believed, one line each, naming the file.
+    pub refused: Vec<String>,
+}
+
+/// Reads the configured revocation lists as a node would. What a node remembers of earlier ones is its own affair.
+pub fn revocation_lists(configured: &[Revocation], now: Micros) -> Vec<Listed> {
+    configured.iter().map(|one| listed(one, now)).collect()
+}
+
+fn listed(Revocation { authority, lists }: &Revocation, now: Micros) -> Listed {
+    let mut found = Listed { authority: authority.clone(), until: None, refused: Vec::new() };
+    let read = std::fs::read(authority).map_err(|error| error.to_string()).and_then(|pem| {
+        let der = CertificateDer::from_pem_slice(&pem).map_err(|_| "holds no PEM certificate".to_string())?;
+        ListedAuthority::new(der).map_err(String::from)
+    });
+    let listed = match read {
+        Ok(listed) => listed,
+        Err(problem) => {
+            found.refused.push(format!("{}: {problem}", authority.display()));
+            return found;
+        }
+    };
+    for file in files_of(lists) {
+        let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", file.display());
+        match ders(&file) {
+            Err(error) => found.refused.push(at(&error)),
+            Ok(lists) => lists.iter().for_each(|der| match believe(der, &listed, now) {
+                Ok(list) => found.until = found.until.max(Some(list.lasts().1)),
+                Err(bad) => found.refused.push(at(&bad)),
+            }),
+        }
+    }
+    found
 }
 
 /// Lines that a node takes at a time; each takes a file descriptor.

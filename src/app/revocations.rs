@@ -175,13 +175,13 @@ impl Revocations {
 }
 
 /// A list that makes a parser stumble is a bad list, and the node goes on.
-fn believe(der: &[u8], authority: &ListedAuthority, now: Micros) -> Result<RevocationList, BadList> {
+pub(super) fn believe(der: &[u8], authority: &ListedAuthority, now: Micros) -> Result<RevocationList, BadList> {
     let read = catch_unwind(AssertUnwindSafe(|| RevocationList::read(der, authority, now)));
     read.unwrap_or_else(|_| Err(BadList::Malformed("it made the parser stumble".into())))
 }
 
 /// One list in DER, or several in PEM.
-fn ders(file: &Path) -> io::Result<Vec<Vec<u8>>> {
+pub(super) fn ders(file: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
     fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {

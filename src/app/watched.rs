@@ -29,8 +29,17 @@ pub(super) struct Watched {
 #[derive(PartialEq, Eq)]
 struct Seen {
     path: PathBuf,
-    /// Device, inode, length, and the times of the last change; none where it cannot be asked.
-    said: Option<(u64, u64, u64, (i64, i64), (i64, i64))>,
+    /// None where it cannot be asked.
+    said: Option<Said>,
+}
+
+/// What a file system says about a file: which it is, how long, and when content and anything about it last changed.
+#[derive(PartialEq, Eq)]
+struct Said {
+    file: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
 }
 
 impl Watched {
@@ -56,9 +65,11 @@ impl Watched {
 
 impl Seen {
     fn look(path: PathBuf) -> Self {
-        let said = fs::metadata(&path).ok().map(|data| {
-            let times = ((data.mtime(), data.mtime_nsec()), (data.ctime(), data.ctime_nsec()));
-            (data.dev(), data.ino(), data.len(), times.0, times.1)
+        let said = fs::metadata(&path).ok().map(|data| Said {
+            file: (data.dev(), data.ino()),
+            bytes: data.len(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
         });
         Self { path, said }
     }

@@ -45,9 +45,7 @@ impl Edition {
         };
         let trusted = before.map_or(trust.authority(), |before| before.head().authority());
         let directory = Directory::open(bytes, trusted, Some(trust.network()))?;
-        if directory.head().previous() != before.map(|before| before.head().digest()) {
-            return Err(wrong(format!("it does not follow version {} that is known here", claimed - 1)));
-        }
+        directory.follows(before.map(|before| &**before))?;
         Ok(Self::signed(Arc::new(directory)))
     }
 

@@ -8,6 +8,9 @@ use liaison_protocol::directory::{AuthorityKeys, Directory};
 use liaison_protocol::id::{Hash, PartnerId, PartnerNumber};
 use liaison_protocol::keyring::PublicKey;
 
+/// How far above the last number given a new one may be: a whole continent may be enrolled at once, in blocks.
+const NUMBERS_AHEAD_MAX: u32 = 10_000;
+
 /// A rule that is broken, and by whom.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrokenRule {
@@ -22,6 +25,16 @@ pub enum BrokenRule {
         /// Who had it.
         holder: PartnerId,
         /// One that nobody ever had.
+        free: u32,
+    },
+    /// Numbers are given in order, and what was left out is never given: a slip of the pen could use them all up.
+    #[error("partner {id}: number {} is far above the last one given: write number = {free}", number.0)]
+    TooFar {
+        /// Who has it.
+        id: PartnerId,
+        /// The number.
+        number: PartnerNumber,
+        /// The next one.
         free: u32,
     },
     /// And one partner keeps its number.
@@ -76,6 +89,10 @@ fn numbers_are_given_once(directory: &Directory, history: &[Arc<Directory>]) -> 
                     holder: holder.clone(),
                     free: directory.head().next_number().0,
                 });
+            }
+            None if partner.number.0 - before.head().next_number().0 > NUMBERS_AHEAD_MAX => {
+                let (id, free) = (partner.id.clone(), before.head().next_number().0);
+                return Err(BrokenRule::TooFar { id, number: partner.number, free });
             }
             None => {}
         }
@@ -191,10 +208,12 @@ mod tests {
         let renumbered = broken(versions(&[numbered(&[fr, ke]), numbered(&[ke, ("FR", 7)])]));
         assert_eq!(renumbered, BrokenRule::OtherNumber { id: "FR".parse().unwrap(), known: PartnerNumber(1) });
         assert!(renumbered.to_string().contains("write number = 1"), "{renumbered}");
+        let slipped = broken(versions(&[numbered(&[fr]), numbered(&[fr, ("KE", 50_000)])]));
+        assert!(slipped.to_string().contains("write number = 2"), "{slipped}");
     }
 
     #[test]
-    fn fault_36_an_authority_key_has_no_second_role() {
+    fn an_authority_key_has_no_second_role() {
         let authority = signer(1);
         let public = authority.public().to_proto();
         let spki = subject_public_key_info(authority.public()).unwrap();

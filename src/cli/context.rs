@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use liaison_client::{Client, Endpoint, KnownDirectory, key_file};
-use liaison_protocol::id::{PartnerId, SystemId};
+use liaison_protocol::id::{NodeId, PartnerId, SystemId};
 use liaison_protocol::signer::Ed25519Signer;
 use liaison_protocol::trust::Trust;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub(super) struct ContextFile {
     /// A name in the node's certificate, where it is not the address's host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+    /// The node that is meant, as in the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<String>,
     /// The authority of the node's certificate.
     pub authority: PathBuf,
     /// The partner's certificate.
@@ -102,9 +105,9 @@ impl Context {
         String::from_utf8(read(&path)?).map_err(|_| Failure::failed(format!("{}: is not UTF-8", path.display())))
     }
 
-    /// Where its files lie.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    /// A file or folder beside the context's own file.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Where the node is.
@@ -114,9 +117,11 @@ impl Context {
 
     /// What a client connects with.
     pub(super) fn endpoint(&self) -> Result<Endpoint, Failure> {
+        let node = self.file.node_id.as_deref().map(str::parse::<NodeId>).transpose();
         Ok(Endpoint {
             address: self.file.node.clone(),
             server_name: self.file.server_name.clone(),
+            node: node.map_err(|error| Failure::new(Exit::Usage, format!("node_id: {error}")))?,
             authority_pem: self.text(&self.file.authority)?,
             certificate_pem: self.text(&self.file.certificate)?,
             key_pem: self.text(&self.file.key)?,

@@ -62,7 +62,10 @@ fn print(output: &Output, file: &str, report: &Report) {
             what.join(", ")
         )),
         Outcome::Failed => {
-            output.line(" FAILED: the receipt, the notice or the log was changed. Keep all files as they are.");
+            let step = report.findings.last().map_or(0, |finding| finding.step.number());
+            output.line(format!(
+                " FAILED: step {step} does not hold. If this file has ever verified with this trust file, it was changed: keep all as it is."
+            ));
         }
     }
 }

@@ -163,7 +163,7 @@ impl Follow {
         let newest = Seen::newest(client, &context.trust).await?;
         let path = match &self.pin {
             Some(path) => path.clone(),
-            None => context.folder().join(pin::file_of(&newest.checkpoint.origin)),
+            None => context.beside(&pin::file_of(&newest.checkpoint.origin)),
         };
         let pin = Pin::at(path);
         let Some(before) = pin.read()? else {

@@ -149,7 +149,7 @@ async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Show(command) => command.run(&context()?, output).await,
         Command::Trace(command) => command.run(&context()?, output).await,
         Command::Verify(command) => command.run(output),
-        Command::Import(command) => command.run(context, output).await,
+        Command::Import(command) => command.run(args.context.as_deref(), output).await,
         Command::Demo(command) => command.run(output).await,
         Command::Bench(command) => command.run(output).await,
         Command::Log(command) => command.run(&context()?, output).await,

@@ -80,6 +80,9 @@ pub(super) struct Add {
     /// The group whose agreement it joins.
     #[arg(long, default_value = "MEMBERS", value_name = "GROUP")]
     group: PartnerId,
+    /// The node that holds its mailbox, where the network has several.
+    #[arg(long, value_name = "NODE")]
+    home: Option<NodeId>,
 }
 
 impl PartnerCommand {
@@ -88,7 +91,15 @@ impl PartnerCommand {
         let mut folder = NetworkFolder::open_to_change(&add.folder.folder)?;
         let name = add.name.unwrap_or_else(|| format!("Partner {}", add.partner));
         output.talk(format!(" as the authority of {}", folder.name()));
-        let context = folder.add_partner(&add.partner, &name, &add.category, &add.system, &add.group)?;
+        let enrolment = Enrolment {
+            partner: add.partner.clone(),
+            name,
+            category: add.category,
+            system: add.system.clone(),
+            groups: vec![add.group.clone()],
+            home: add.home,
+        };
+        let context = folder.enrol(&[enrolment])?.remove(0);
         let directory = folder.sign()?;
         let version = directory.head().version().0;
         output.line(format!(" ✔ {} enrolled, system {}, in group {}", add.partner, add.system, add.group));

@@ -42,7 +42,7 @@ pub fn open_next(
     known: Option<&Directory>,
     trust: &Trust,
 ) -> Result<Option<Arc<Directory>>, BadFolder> {
-    let version = HeadVersion(known.map_or(1, |known| known.head().version().0 + 1));
+    let version = HeadVersion(known.map_or(1, |known| known.head().version().0.saturating_add(1)));
     let path = path_of(folder, version);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => Bytes::from(bytes),

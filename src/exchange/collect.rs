@@ -22,6 +22,12 @@ const FRAME_BYTES_MAX: usize = 2 << 20;
 /// A stream says at least this often that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
+/// Streams of one partner: a dozen systems with two each, and some that are gone and not yet missed. Each holds a frame while its
+/// reader is slow, and builds it from hundreds of pieces.
+const STREAMS_PER_PARTNER_MAX: u32 = 32;
+/// Answered with RESOURCE_EXHAUSTED: when one of them may have ended.
+const RETRY_AFTER_MS: u32 = 1_000;
+
 /// One mailbox being collected. It holds a cursor and nothing of what waits.
 pub struct Collecting {
     exchange: Arc<Exchange>,
@@ -56,7 +62,15 @@ impl Exchange {
             read_token(resume_token).ok_or_else(|| Refusal::field("resume_token", "not one that this node gave"))?
         };
         let published = self.sequencer.published();
-        *self.streams().entry(caller.partner.number).or_default() += 1;
+        {
+            let mut streams = self.streams();
+            let open = streams.entry(caller.partner.number).or_default();
+            if *open >= STREAMS_PER_PARTNER_MAX {
+                let refusal = Refusal::new(Reason::Busy, "the caller collects on as many streams as it may");
+                return Err(refusal.with("limit", "collect_streams_per_partner").retry_after_ms(RETRY_AFTER_MS));
+            }
+            *open += 1;
+        }
         Ok(Collecting { exchange: self.clone(), caller, cursor, published, until_idle })
     }
 }

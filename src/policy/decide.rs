@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use liaison_protocol::directory::Partner;
 use liaison_protocol::id::{AgreementDigest, HeadVersion, Micros, NodeId, PartnerId};
+use liaison_protocol::limits::AGREEMENTS_MAX;
 use liaison_protocol::manifest::{Manifest, VerifiedManifest};
 use liaison_protocol::part::Parts;
 use liaison_protocol::reason::{Reason, Refusal};
-use liaison_protocol::statement::AGREEMENTS_MAX;
 use roaring::RoaringBitmap;
 
 use super::{Audience, CompiledDirectory};

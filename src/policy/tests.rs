@@ -190,7 +190,7 @@ fn who_calls_signs_and_lives_here_or_nothing_is_permitted() {
 
 #[test]
 fn a_statement_never_names_more_agreements_than_can_be_read_back() {
-    let many = liaison_protocol::statement::AGREEMENTS_MAX + 1;
+    let many = liaison_protocol::limits::AGREEMENTS_MAX + 1;
     let recipients: Vec<_> = (0..many).map(|nth| format!("R{nth}")).collect();
     let mut plan = Plan::of(&["FR"]);
     for (nth, recipient) in recipients.iter().enumerate() {

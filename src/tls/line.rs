@@ -2,6 +2,7 @@
 //! the other end takes nothing.
 
 mod ending;
+mod frames;
 mod silence;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
 pub(super) use ending::Ending;
+use frames::Frames;
 use silence::Silence;
 
 use super::lines::{Limits, Load, Slot};
@@ -74,6 +76,11 @@ impl Caller {
         self.clock.monotonic()
     }
 
+    fn abused(&self, reason: &'static str, code: u32) {
+        let (identity, address) = (self.peer.identity(), self.address);
+        tracing::warn!(target: "audit", event = "h2.abuse", reason, code, %identity, peer_address = %address);
+    }
+
     /// Breaks the line, because its other end takes nothing of what it asked for.
     pub fn cut_slow_reader(&self) {
         tracing::warn!(
@@ -100,6 +107,7 @@ pub struct Line {
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     silence: Silence,
+    frames: Frames,
     _slot: Slot,
 }
 
@@ -110,6 +118,7 @@ impl Line {
             cut: Box::pin(caller.ending.is_cut()),
             ended: Some(Box::pin(caller.ending.begun())),
             silence: Silence::new(limits, caller.clock.clone()),
+            frames: Frames::new(caller.clock.monotonic()),
             caller,
             _slot: slot,
         }
@@ -131,6 +140,18 @@ impl Line {
             self.silence.leave();
         }
         Ok(())
+    }
+
+    /// h2 hangs up on those who abuse it, and tells nobody but them.
+    fn went(&mut self, slices: &[io::IoSlice<'_>], wrote: &Poll<io::Result<usize>>) {
+        let Poll::Ready(Ok(mut left)) = *wrote else { return };
+        for slice in slices {
+            let went = &slice[..left.min(slice.len())];
+            left -= went.len();
+            if let Some(code) = self.frames.went(went) {
+                self.caller.abused("goaway", code);
+            }
+        }
     }
 
     /// A write that finds no room waits for as long as a read that finds nothing.
@@ -156,8 +177,14 @@ impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_ended(cx)?;
         let before = buffer.filled().len();
-        if let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            self.silence.heard(buffer.filled().len() - before);
+        let this = &mut *self;
+        if let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(cx, buffer) {
+            let came = &buffer.filled()[before..];
+            this.silence.heard(came.len());
+            if this.frames.came(came, this.caller.clock.monotonic()) {
+                this.caller.abused("control_frames", 0);
+                return Poll::Ready(Err(io::Error::other("too many frames that open no stream")));
+            }
             return Poll::Ready(result);
         }
         ready!(self.silence.poll_over(cx));
@@ -169,6 +196,7 @@ impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_ended(cx)?;
         let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.went(&[io::IoSlice::new(bytes)], &wrote);
         self.poll_wrote(cx, wrote)
     }
 
@@ -179,6 +207,7 @@ impl AsyncWrite for Line {
     ) -> Poll<io::Result<usize>> {
         self.poll_ended(cx)?;
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.went(slices, &wrote);
         self.poll_wrote(cx, wrote)
     }
 

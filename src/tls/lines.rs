@@ -5,7 +5,6 @@ mod load;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use liaison_protocol::id::Hash as Digest;
 use liaison_protocol::reason::Refusal;
 use rustls::pki_types::CertificateDer;
 
+use load::AllBytes;
 pub use load::{CallPlace, Heavy, Held, Load};
 
 use super::line::Ending;
@@ -42,12 +42,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// several times. Its hundred streams on each of 64 lines would not leave much for others.
 const CALLS_PER_OWNER_MAX: usize = 256;
 
-/// Bytes of requests that are not whole yet, and of answers that have not been taken: eight of the largest requests (4 MiB), or a dozen
-/// systems that catch up at the same time with two megabytes under way to each.
-const BYTES_PER_OWNER_MAX: usize = 32 << 20;
+/// Bytes of requests that are not whole yet, and of answers that have not been taken. Four of the largest requests (4 MiB) at a time;
+/// further ones wait for their turn. Answers are taken within milliseconds; whoever takes none is refused more.
+const BYTES_PER_OWNER_MAX: usize = 16 << 20;
 
 /// The same for all partners together: eight that use all they may leave the machine its memory.
-const BYTES_MAX: usize = 256 << 20;
+const BYTES_MAX: usize = 128 << 20;
 
 /// The limits of a door.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ struct State {
     by_address: HashMap<IpAddr, usize>,
     by_owner: HashMap<Owner, OfOwner>,
     open: HashMap<u64, Open>,
-    bytes: Arc<AtomicUsize>,
+    bytes: Arc<AllBytes>,
 }
 
 struct OfOwner {

@@ -227,7 +227,7 @@ fn people_are_shown_groups_signs_fixes_and_totals() {
     );
     assert!(text.contains("\n Configuration and files\n ✔ F01 configuration "), "{text}");
     assert!(text.contains(&expected), "{text}");
-    assert!(text.ends_with("\n 29 checks: 28 ok, 0 warnings, 1 failed (F03)   exit 1\n"), "{text}");
+    assert!(text.ends_with("\n 32 checks: 31 ok, 0 warnings, 1 failed (F03)   exit 1\n"), "{text}");
     assert_eq!(exit, Some(1));
 }
 

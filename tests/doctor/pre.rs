@@ -4,10 +4,16 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 
 use liaison_protocol::id::Micros;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, Issuer, KeyIdMethod, KeyPair,
+    PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
+};
 
-use super::place::{Place, Report, Row, hours, stopped, strange_authority, strange_key};
+use super::place::{Place, Report, Row, hours, public, stopped, strange_authority, strange_key};
 use crate::support::{Network, now};
+
+/// Most of a row is waiting for other processes.
+const AT_A_TIME: usize = 4;
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -232,6 +238,52 @@ pub(super) const ROWS: &[Row] = &[
         mends: true,
     },
     Row {
+        name: "a deny list with a line that says nothing",
+        does: |place| {
+            place.change("hub.toml", "[tls]\n", "[tls]\ndenied = \"denied.txt\"\n");
+            place.write("denied.txt", "# stolen\nthe laptop\n");
+        },
+        amiss: &[("D08", "failed")],
+        found: "denied.txt: line 2",
+        fix: "mend the line",
+        mends: false,
+    },
+    Row {
+        name: "a revocation list that is not there",
+        does: |place| configure_lists(place),
+        amiss: &[("D09", "failed")],
+        found: "none of its certificates is let in",
+        fix: "fetch the newest list",
+        mends: false,
+    },
+    Row {
+        name: "a revocation list that has ended",
+        does: |place| revocation_list(place, -48, -1),
+        amiss: &[("D09", "failed")],
+        found: "lists.pem",
+        fix: "fetch the newest list",
+        mends: false,
+    },
+    Row {
+        name: "a revocation list that ends today",
+        does: |place| revocation_list(place, -48, 5),
+        amiss: &[("D09", "warning")],
+        found: "due in 4 h",
+        fix: "fetch the newest list",
+        mends: false,
+    },
+    Row {
+        name: "a partner that can sign for nothing",
+        does: |place| {
+            let key = format!("ed25519 = \"{}\"\n", public(place, "partners/KE/acknowledgement.key"));
+            place.amend(&key, &format!("{key}denied = true\n"));
+        },
+        amiss: &[("D10", "warning")],
+        found: "N12 partner KE",
+        fix: "liaison directory lint --folder",
+        mends: false,
+    },
+    Row {
         name: "a port that is taken",
         does: |place| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -371,6 +423,31 @@ fn forged(place: &Place) -> String {
     format!("{}{digit}{}", &note[..at], &note[at + 1..])
 }
 
+fn configure_lists(place: &Place) {
+    let lists = "\n[[tls.revocation]]\nauthority = \"pki/ca.pem\"\nlists = [\"lists.pem\"]\n";
+    place.write("hub.toml", place.text("hub.toml") + lists);
+}
+
+/// A list by the network's own authority that revokes nobody, from and to so many hours from now.
+fn revocation_list(place: &Place, from: i64, to: i64) {
+    configure_lists(place);
+    let moment = |hours: i64| {
+        let seconds = now().plus(hours * Micros::HOUR).0 / Micros::SECOND;
+        date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(u64::try_from(seconds).unwrap())
+    };
+    let authority_key = KeyPair::from_pem(&place.text("pki/ca.key")).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&place.text("pki/ca.pem"), authority_key).unwrap();
+    let params = CertificateRevocationListParams {
+        this_update: moment(from),
+        next_update: moment(to),
+        crl_number: SerialNumber::from(7),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    place.write("lists.pem", params.signed_by(&issuer).unwrap().pem().unwrap());
+}
+
 /// A certificate by the network's own authority, for calling only.
 pub(super) fn callers_certificate(place: &Place, uri: &str, stem: &str) {
     let mut params = CertificateParams::default();
@@ -400,11 +477,20 @@ fn a_node_that_was_stopped_is_found_well_and_nothing_is_left_out() {
 
 #[test]
 fn before_a_start_exactly_the_broken_thing_is_found() {
-    for row in ROWS {
-        let place = Place::copy_of(&stopped().path(""));
-        (row.does)(&place);
-        place.shows(row, Place::pre);
-    }
+    let network = stopped();
+    let source = network.path("");
+    std::thread::scope(|scope| {
+        for rows in ROWS.chunks(ROWS.len().div_ceil(AT_A_TIME)) {
+            let source = &source;
+            scope.spawn(move || {
+                for row in rows {
+                    let place = Place::copy_of(source);
+                    (row.does)(&place);
+                    place.shows(row, Place::pre);
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -1,11 +1,20 @@
 //! The UN list comes in whole: every entry, every field, whatever its spelling; and what is broken is named.
 
+mod chain;
 mod contents;
 mod damage;
 mod fixture;
+mod guard;
+mod interpol;
+mod ledger;
+mod lists;
+mod motion;
+mod motion_properties;
+mod node;
 mod plan;
 mod properties;
 mod published;
+mod step;
 mod walk;
 
 use liaison::import::un_list::{Entry, UnList, read};

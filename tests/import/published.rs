@@ -10,7 +10,7 @@ use super::contents::Opener;
 use super::walk;
 
 /// The lists as (name, bytes); none, and a word about it, where they are not there.
-fn published() -> Vec<(String, Vec<u8>)> {
+pub(super) fn published() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let Ok(files) = std::fs::read_dir(folder) else {
         println!("skipped: ../shared/data is not there");

@@ -8,7 +8,7 @@ use liaison_protocol::id::{Hash, Micros};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     CrlIssuingDistributionPoint, CrlScope, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -36,7 +36,6 @@ impl Leaf {
 
     /// As the directory pins it.
     pub(super) fn key_hash(&self) -> Hash {
-        use rcgen::PublicKeyData as _;
         Hash::of(&[&self.key.subject_public_key_info()])
     }
 
@@ -147,6 +146,16 @@ impl Ca {
     /// What is pinned of it, and who may sign lists for it.
     pub(super) fn listed(&self) -> ListedAuthority {
         ListedAuthority::new(self.certificate.clone()).unwrap()
+    }
+
+    /// What it signs with.
+    pub(super) fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
+    /// Certifies a key that nobody here holds.
+    pub(super) fn certify(&self, params: &CertificateParams, key: &impl PublicKeyData) -> CertificateDer<'static> {
+        params.signed_by(key, &self.issuer).unwrap().into()
     }
 
     /// As a list names it.

@@ -3,7 +3,9 @@
 
 mod admission;
 mod certificate;
+mod chains;
 mod credentials;
+mod dial;
 mod flood;
 mod grpc;
 mod limits;

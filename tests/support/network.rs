@@ -45,18 +45,6 @@ impl Network {
         said(Command::new(env!("CARGO_BIN_EXE_liaison")).args(command).arg("--config").arg(config))
     }
 
-    /// A partner's context, with the node where it listens now.
-    pub(crate) fn context(&self, partner: &str, node: &Node) -> PathBuf {
-        let file = self.path(&format!("partners/{partner}/context.toml"));
-        let text = std::fs::read_to_string(&file).unwrap();
-        let lines = text.lines().map(|line| match line.starts_with("node = ") {
-            true => format!("node = \"{}\"\n", node.address),
-            false => format!("{line}\n"),
-        });
-        std::fs::write(&file, lines.collect::<String>()).unwrap();
-        file
-    }
-
     /// Runs a command of a partner.
     pub(crate) fn as_partner(&self, partner: &str, node: &Node, command: &[&str]) -> (i32, String, String) {
         let context = self.context(partner, node);
@@ -81,6 +69,19 @@ impl Network {
     /// A partner on the line to a running node.
     pub(crate) async fn partner(&self, id: &str, node: &Node) -> Partner {
         Partner::connect(self, id, node).await
+    }
+
+    /// The context from which a partner's own commands reach a running node.
+    pub(crate) fn context(&self, partner: &str, node: &Node) -> PathBuf {
+        let folder = self.path(&format!("partners/{partner}"));
+        let file = folder.join("context.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let here = |line: &str| match line.starts_with("node = ") {
+            true => format!("node = \"{}\"\n", node.address),
+            false => format!("{line}\n"),
+        };
+        std::fs::write(&file, text.lines().map(here).collect::<String>()).unwrap();
+        folder
     }
 
     /// Enrols a partner and signs the next version of the directory.

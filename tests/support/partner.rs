@@ -42,6 +42,7 @@ impl Partner {
         Endpoint {
             address: node.address.clone(),
             server_name: Some("hub-1".into()),
+            node: Some("hub-1".parse().unwrap()),
             authority_pem: text("authority.pem"),
             certificate_pem: text("tls.pem"),
             key_pem: text("tls.key"),

@@ -55,7 +55,7 @@ def be(number, width):
 # for one of a oneof, otherwise how often the field may stand.
 U32, U64, I64, ENUM, BOOL, BYTES, TEXT = "u32", "u64", "i64", "enum", "bool", "bytes", "text"
 SHAPES = {
-    "Envelope": {1: ("payload", BYTES, 1), 2: ("payload_type", TEXT, 1), 3: ("signatures", "Signature", 16)},
+    "Envelope": {1: ("payload", BYTES, 1), 2: ("payload_type", TEXT, 1), 3: ("signatures", "Signature", 32)},
     "Signature": {1: ("sig", BYTES, 1), 2: ("keyid", TEXT, 1)},
     "Manifest": {
         1: ("network", BYTES, 1), 2: ("directory_version", U64, 1), 3: ("reference", TEXT, 1), 4: ("kind", ENUM, 1),
@@ -120,8 +120,9 @@ SHAPES = {
     "RecordProof": {1: ("index", U64, 1), 2: ("record", BYTES, 1), 3: ("salt", BYTES, 1), 4: ("path", BYTES, 64)},
 }
 EXPLICIT = {("MailboxStated", "after")}
-# Numbers kept for members of a oneof: whether a reader may pass over one that it does not know.
-KEPT = {"Statement": (range(10, 64), False), "Record": (range(1, 64), True)}
+# Numbers kept for what is still to come: a reader that does not know one stops, or goes on and passes over the record.
+KEPT = {"Statement": (range(10, 64), "stops"), "Record": (range(1, 64), "chosen"),
+        "PartnerKey": (range(16, 64), "narrows"), "Agreement": (range(16, 64), "narrows")}
 
 
 def varint(data, at, end):
@@ -147,8 +148,8 @@ def typed(kind, value):
     return value != 0 if kind == BOOL else value
 
 
-def decode(shape, data, at=0, end=None, order=None):
-    """A message as a dict of the fields it holds; `order` collects whether it is in its one form."""
+def decode(shape, data, at=0, end=None, order=None, newer=None):
+    """A message as a dict of the fields it holds; `order` collects whether it is in its one form, `newer` kept numbers."""
     end = len(data) if end is None else end
     message, seen, chosen = {}, {}, False
     while at < end:
@@ -160,10 +161,12 @@ def decode(shape, data, at=0, end=None, order=None):
             length, at = varint(data, at, end)
             need(at + length <= end, "MALFORMED")
         if number not in SHAPES[shape]:
-            kept, passes = KEPT.get(shape, ((), True))
+            kept, rule = KEPT.get(shape, ((), None))
             if number in kept:
-                need(passes and not chosen, "MALFORMED")
-                chosen = True
+                need(rule != "stops" and not (rule == "chosen" and chosen), "MALFORMED")
+                chosen = chosen or rule == "chosen"
+                if newer is not None:
+                    newer.append(number)
             if order is not None:
                 order.append(False)
             if wire == 0:
@@ -194,7 +197,7 @@ def decode(shape, data, at=0, end=None, order=None):
                 except UnicodeDecodeError:
                     raise Refused("MALFORMED") from None
             else:
-                values.append(decode(kind, data, at, stop, order))
+                values.append(decode(kind, data, at, stop, order, newer))
             at = stop
         else:
             raise Refused("MALFORMED")
@@ -782,19 +785,29 @@ def verify_head(data, trusted, network=None):
     return head, digest_, found
 
 
-def passed_over(message, name, last):
-    """Whether an enumeration's value takes a newer program to know; 0 is wrong for every program."""
-    value = message.get(name, 0)
-    need(value != 0, "FIELD_INVALID")
-    return not 1 <= value <= last
+def takes_newer(record):
+    """Whether a record is passed over for a value that is not known here. 0 is wrong in every program, and judged later."""
+    unknown = lambda message, name, last: not 0 <= message.get(name, 0) <= last
+    key, agreement = record.get("key"), record.get("agreement")
+    if key is not None:
+        return unknown(key, "usage", 2) or unknown(key.get("public_key", {}), "algorithm", 2)
+    if agreement is not None:
+        kinds = agreement.get("kinds", [])
+        strange = [kind for kind in kinds if not 0 <= kind <= 17]
+        alone = strange and not any(1 <= kind <= 17 for kind in kinds)
+        ceilings = (("highest_handling", 4), ("highest_tlp", 5), ("highest_precedence", 4))
+        return bool(alone) or any(unknown(agreement, *one) for one in ceilings)
+    return False
 
 
 def check_record(data):
     """What a record is about and what it says; None for one that takes a newer program to read."""
-    need(0 < len(data) <= 128 << 10, "TOO_LARGE")
-    record = decode("Record", data)
-    if not record:
+    need(len(data) <= 128 << 10, "TOO_LARGE")
+    newer = []
+    record = decode("Record", data, newer=newer)
+    if newer or takes_newer(record):
         return None, None
+    need(len(record) == 1, "FIELD_INVALID")
     ((what, r),) = record.items()
     if what in ("partner", "node"):
         authorities = r.get("tls_authorities", [])
@@ -804,14 +817,12 @@ def check_record(data):
         need(r.get("number", 0) > 0, "FIELD_INVALID")
         named(PARTNER, r.get("id", ""))
         words(r.get("name", ""), 128, 1)
-        known(r, "category", 3)
+        need(r.get("category", 0) != 0 and r.get("status", 0) != 0, "FIELD_INVALID")
         named(NODE, r.get("home", ""))
-        known(r, "status", 2)
     if what == "key":
         named(PARTNER, r.get("partner", ""))
+        known(r, "usage", 2)
         key = r.get("public_key", {})
-        if passed_over(r, "usage", 2) or passed_over(key, "algorithm", 2):
-            return None, None
         check_key(key.get("algorithm", 0), key.get("key", b""))
         need(r.get("not_before_us", 0) < r.get("not_after_us", 0), "FIELD_INVALID")
     if what == "node":
@@ -834,9 +845,9 @@ def check_record(data):
         need(0 not in r["kinds"], "FIELD_INVALID")
         need(r.get("from_us", 0) < r.get("until_us", 0), "FIELD_INVALID")
         words(r.get("legal_basis", ""), 1024, 1)
-        ceilings = [passed_over(r, *one) for one in (("highest_handling", 4), ("highest_tlp", 5), ("highest_precedence", 4))]
-        if any(ceilings) or not any(1 <= kind <= 17 for kind in r["kinds"]):
-            return None, None
+        known(r, "highest_handling", 4)
+        known(r, "highest_tlp", 5)
+        known(r, "highest_precedence", 4)
     return what, r
 
 
@@ -858,6 +869,8 @@ def check_directory(head, records):
     unique([r["number"] for r in of("partner")])
     unique([r["id"] for r in of("node")])
     unique([r["log_origin"] for r in of("node")])
+    unique([r["log_key"]["key"] for r in of("node")])
+    unique([r["id"] for r in of("agreement")])
     unique([r["public_key"]["key"] for r in of("key")])
     logs, signers = {r["log_key"]["key"] for r in of("node")}, {r["public_key"]["key"] for r in of("key")}
     authority = {key["key"] for key in head["authority_keys"]}
@@ -983,17 +996,23 @@ def verify_receipt(data, trust):
         need(encode("Envelope", decode("Envelope", envelope)) == envelope, step)
         under = statement.get("under", {})
         need((under.get("version"), under.get("digest")) == (head["version"], head_digest), step)
-        partners, keys, logs = {}, [], []
+        partners, keys, logs, homes, nodes, groups, agreements = {}, [], [], {}, {}, {}, {}
         for proof in evidence.get("records", []):
-            _, (what, record) = verify_record(head, proof)
+            data_, (what, record) = verify_record(head, proof)
             if what == "partner":
                 partners[record["number"]] = record["id"]
+                homes[record["number"]] = (record["home"], record["status"] == 1)
+            if what == "group":
+                groups[record["id"]] = record.get("members", [])
+            if what == "agreement":
+                agreements[data_] = record
             if what == "key":
                 keys.append(record)
             if what == "node":
                 logs.append((record["log_origin"], 1, record["log_key"]["key"]))
+                nodes[record["log_origin"]] = record["id"]
         listed = next((one for one in logs if one[0] == origin), None)
-        need(listed is not None and (signers is None or listed in signers), step)
+        need(listed is not None, step)
         if signers is None:
             step = "checkpoint"
             need(note_signed(text, signatures, listed) is not None, step)
@@ -1010,6 +1029,7 @@ def verify_receipt(data, trust):
             need(sha256(pae(MANIFEST, payload)) == e["notice_id"], step)
             need(e.get("originator") in partners, step)
             originator = partners[e["originator"]]
+            need(homes[e["originator"]] == (nodes[origin], True), step)
             payload, _, signer, signature = verify_envelope(notice, network, MANIFEST, "notice", usable(originator), at)
             need(sha256(signature) == e["signature_digest"], step)
             m = read_manifest(payload)
@@ -1024,11 +1044,16 @@ def verify_receipt(data, trust):
             need(m["originator"] == originator, step)
             need(strip(m.get("relation", {}), "Relation") == strip(e.get("relation", {}), "Relation"), step)
             need(e.get("retain_until_us") == at + RETENTION_DAYS[m["retention"]] * DAY, step)
+            for agreement in (agreements[one] for one in e.get("agreements", []) if one in agreements):
+                need(m["kind"] in agreement["kinds"] and m["precedence"] <= agreement["highest_precedence"], step)
+                need(m["handling"]["code"] <= agreement["highest_handling"], step)
+                need(m["handling"]["tlp"] <= agreement["highest_tlp"], step)
         else:
             need(not evidence.get("notice"), step)
         if event == "acknowledged":
             need(e.get("recipient") in partners, step)
             recipient = partners[e["recipient"]]
+            need(homes[e["recipient"]][1], step)
             payload, _, _, _ = verify_envelope(
                 e.get("envelope", b""), network, ACKNOWLEDGEMENT, "acknowledgement", usable(recipient), at)
             a = read_acknowledgement(payload)
@@ -1044,8 +1069,9 @@ def verify_receipt(data, trust):
             if event == "accepted":
                 need(shown.get("number") in partners, step)
                 audience, name = m["audience"], partners[shown["number"]]
-                through = audience.get("groups") and name not in audience.get("exempted", [])
-                need(name in audience.get("partners", []) or through, step)
+                through = [groups[one] if one in groups else [name] for one in audience.get("groups", [])]
+                in_one = name not in audience.get("exempted", []) and any(name in members for members in through)
+                need(name in audience.get("partners", []) or in_one, step)
                 leaf, root, count = recipient_item(shown["salt"], shown["number"]), e["recipients_root"], e["recipient_count"]
             elif event == "acknowledged":
                 leaf, root, count = acknowledged_item(shown), e["root"], e["count"]

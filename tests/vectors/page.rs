@@ -69,7 +69,7 @@ fn the_example_in_the_page_is_the_vectors_own() {
 #[test]
 fn the_limits_in_the_page_are_those_of_the_code() {
     let second = liaison_protocol::id::Micros::SECOND;
-    let rows: [(&str, i64); 16] = [
+    let rows: [(&str, i64); 20] = [
         ("envelope, bytes", limits::ENVELOPE_BYTES_MAX as i64),
         ("manifest, bytes", limits::MANIFEST_BYTES_MAX as i64),
         ("parts of a notice", limits::PARTS_MAX as i64),
@@ -79,6 +79,10 @@ fn the_limits_in_the_page_are_those_of_the_code() {
         ("items of one acknowledgement", limits::ITEMS_MAX as i64),
         ("reason, bytes", limits::REASON_BYTES_MAX as i64),
         ("restriction or legal basis, bytes", limits::WORDS_BYTES_MAX as i64),
+        ("signatures of an envelope", limits::SIGNATURES_MAX as i64),
+        ("agreements of an acceptance", limits::AGREEMENTS_MAX as i64),
+        ("items of a receipt file", limits::RECEIPT_ITEMS_MAX as i64),
+        ("records of a receipt file", limits::RECEIPT_RECORDS_MAX as i64),
         ("records of a directory", limits::RECORDS_MAX as i64),
         ("record, bytes", limits::RECORD_BYTES_MAX as i64),
         ("note, bytes", limits::NOTE_BYTES_MAX as i64),

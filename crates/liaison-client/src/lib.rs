@@ -8,6 +8,7 @@ mod directory;
 mod error;
 pub mod key_file;
 mod line;
+mod node;
 pub mod sign;
 mod submit;
 

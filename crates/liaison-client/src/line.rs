@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+use hyper_util::rt::TokioIo;
+use liaison_protocol::id::NodeId;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::Channel;
 
 use crate::ClientError;
 use crate::generated::directory_service_client::DirectoryServiceClient;
 use crate::generated::exchange_service_client::ExchangeServiceClient;
 use crate::generated::log_service_client::LogServiceClient;
 use crate::generated::operator_service_client::OperatorServiceClient;
+use crate::node;
 
 /// A node that does not answer a connection attempt by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +35,8 @@ pub struct Endpoint {
     pub address: String,
     /// A name that the node's certificate carries; None for the address's host.
     pub server_name: Option<String>,
+    /// The node that is meant, as in the directory; None: any node of the caller's network that carries the name.
+    pub node: Option<NodeId>,
     /// The authority that issued the node's certificate.
     pub authority_pem: String,
     /// The caller's certificate chain.
@@ -57,20 +65,31 @@ impl Client {
             ClientError::Unreachable { node: endpoint.address.clone(), message }
         };
         let host = endpoint.address.rsplit_once(':').map_or(endpoint.address.as_str(), |(host, _)| host);
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&endpoint.authority_pem))
-            .identity(Identity::from_pem(&endpoint.certificate_pem, &endpoint.key_pem))
-            .domain_name(endpoint.server_name.as_deref().unwrap_or(host));
-        let channel = Channel::from_shared(format!("https://{}", endpoint.address))
-            .map_err(|_| ClientError::Local(format!("{} is not host:port", endpoint.address)))?
-            .tls_config(tls)
-            .map_err(unreachable)?
+        let name = endpoint.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(name).map_err(|error| ClientError::Local(error.to_string()))?;
+        let tls = TlsConnector::from(Arc::new(node::tls(endpoint).map_err(ClientError::Local)?));
+        let address: Arc<str> = endpoint.address.as_str().into();
+        let connector = tower::service_fn(move |_| {
+            let (tls, name, address) = (tls.clone(), name.clone(), address.clone());
+            async move {
+                let tcp = TcpStream::connect(&*address).await?;
+                // Calls are small and waited for.
+                tcp.set_nodelay(true)?;
+                tls.connect(name, tcp).await.map(TokioIo::new)
+            }
+        });
+        let bad_address = |_| ClientError::Local(format!("{} is not host:port", endpoint.address));
+        let origin = format!("https://{}", endpoint.address).parse().map_err(|_| bad_address(()))?;
+        // TLS is the connector's affair; tonic would not ask who answers.
+        let channel = Channel::from_shared(format!("http://{}", endpoint.address))
+            .map_err(|_| bad_address(()))?
+            .origin(origin)
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(LINE_WINDOW_BYTES)
-            .connect()
+            .connect_with_connector(connector)
             .await
             .map_err(unreachable)?;
         Ok(Self { address: endpoint.address.as_str().into(), channel })

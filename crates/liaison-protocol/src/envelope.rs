@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use crate::id::{Hash, KeyId, Micros, NetworkId};
 use crate::keyring::{KeyRefusal, SignatureRefusal, TrustedKey, Usage};
-use crate::limits::{AUTHORITY_KEYS_MAX, ENVELOPE_BYTES_MAX, PAYLOAD_TYPE_BYTES_MAX};
+use crate::limits::{ENVELOPE_BYTES_MAX, PAYLOAD_TYPE_BYTES_MAX, SIGNATURES_MAX};
 use crate::proto;
 use crate::reason::{Reason, Refusal};
 use crate::signer::{SignError, Signer};
@@ -26,7 +26,7 @@ pub static ENVELOPE: Shape = Shape {
     fields: &[
         one(1, "payload", Kind::Bytes),
         one(2, "payload_type", Kind::Text),
-        many(3, "signatures", Kind::Message(&SIGNATURE), AUTHORITY_KEYS_MAX),
+        many(3, "signatures", Kind::Message(&SIGNATURE), SIGNATURES_MAX),
     ],
 };
 

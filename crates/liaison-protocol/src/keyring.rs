@@ -158,7 +158,7 @@ fn on_p256(point: &[u8; 65]) -> bool {
         .is_ok()
 }
 
-/// SEQUENCE of two positive INTEGERs of at most 33 bytes, minimal, and nothing behind (X.690 section 10).
+/// SEQUENCE of two positive INTEGERs below 2^256, minimal, and nothing behind (X.690 section 10).
 fn is_strict_der(signature: &[u8]) -> bool {
     let integer = |bytes: &[u8]| -> Option<usize> {
         let [2, length @ 1..=33, rest @ ..] = bytes else {
@@ -167,7 +167,8 @@ fn is_strict_der(signature: &[u8]) -> bool {
         let value = rest.get(..usize::from(*length))?;
         let minimal = match value {
             [0, second, ..] => second & 0x80 != 0,
-            [first, ..] => first & 0x80 == 0 && *first != 0,
+            // 33 bytes without a leading zero are more than 2^256.
+            [first, ..] => first & 0x80 == 0 && *first != 0 && value.len() <= 32,
             [] => false,
         };
         minimal.then_some(2 + value.len())

@@ -8,8 +8,10 @@ pub const MANIFEST_BYTES_MAX: usize = 64 << 10;
 pub const ENVELOPE_BYTES_MAX: usize = MANIFEST_BYTES_MAX + 4096;
 /// A payload type is a media type.
 pub const PAYLOAD_TYPE_BYTES_MAX: usize = 128;
-/// Authority keys, and so signatures of a directory head; other envelopes carry exactly one.
+/// Authority keys of one directory head.
 pub const AUTHORITY_KEYS_MAX: usize = 16;
+/// Signatures of one envelope: a head that changes all keys is signed by enough of the old and enough of the new.
+pub const SIGNATURES_MAX: usize = 2 * AUTHORITY_KEYS_MAX;
 /// Longest signature: ECDSA P-256 in DER.
 pub const SIGNATURE_BYTES_MAX: usize = 72;
 /// Parts of one notice.
@@ -40,6 +42,12 @@ pub const RECORDS_MAX: usize = 100_000;
 pub const RECORD_BYTES_MAX: usize = 128 << 10;
 /// A signed note with sixteen signatures fits many times.
 pub const NOTE_BYTES_MAX: usize = 32 << 10;
+/// Agreements named by one acceptance: one for each recipient at most.
+pub const AGREEMENTS_MAX: usize = 4_096;
+/// Items that one receipt shows: all of one acknowledgement.
+pub const RECEIPT_ITEMS_MAX: usize = ITEMS_MAX;
+/// Records that one receipt carries: partners, keys, the node, agreements and groups that it shows.
+pub const RECEIPT_RECORDS_MAX: usize = 256;
 /// A receipt file: a notice, its directory records and their paths, in base64.
 pub const RECEIPT_BYTES_MAX: usize = 4 << 20;
 /// Logs, witnesses and groups of one trust file (C2SP tlog-policy asks for at least 32).

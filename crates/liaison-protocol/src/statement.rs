@@ -7,7 +7,7 @@ use crate::directory::VerifiedHead;
 use crate::id::{
     AgreementDigest, Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, Origin, PartnerNumber, Reference,
 };
-use crate::limits::{ENVELOPE_BYTES_MAX, ITEMS_MAX, NOTE_BYTES_MAX, REASON_BYTES_MAX};
+use crate::limits::{AGREEMENTS_MAX, ENVELOPE_BYTES_MAX, ITEMS_MAX, NOTE_BYTES_MAX, REASON_BYTES_MAX};
 use crate::manifest::{HANDLING, Handling, RELATION, Relation, known, name, some_words};
 use crate::proto;
 use crate::reason::Refusal;
@@ -16,8 +16,6 @@ use crate::wire::{self, Kind, Shape, Unknown, choice, kept, many, one};
 
 /// The statement format of this program, and the lowest that a reader must know for what it writes.
 pub const STATEMENT_VERSION: u32 = 1;
-/// Agreements named by one statement: one for each recipient at most.
-pub const AGREEMENTS_MAX: usize = 4_096;
 
 static HEAD_IN_FORCE: Shape =
     Shape { name: "HeadInForce", fields: &[one(1, "version", Kind::Varint), one(2, "digest", Kind::Bytes)] };
@@ -214,7 +212,7 @@ pub struct MailboxStated {
     pub count: u64,
     /// Root over their NoticeIds, in the log's order.
     pub root: Hash,
-    /// SHA-256 of the statement before about this mailbox; None for the first.
+    /// The log's leaf hash of the statement before about this mailbox; None for the first.
     pub before: Option<Hash>,
 }
 

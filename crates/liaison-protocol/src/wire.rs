@@ -45,7 +45,7 @@ pub enum Kind {
     Text,
     /// Another message.
     Message(&'static Shape),
-    /// No field, but the numbers from this one to `last`, kept for members of the message's oneof that are still to come.
+    /// No field, but the numbers from this one to `last`, kept for what is still to come and must not be ignored.
     Kept {
         /// The last of them.
         last: u32,
@@ -54,13 +54,22 @@ pub enum Kind {
     },
 }
 
-/// What a reader does with a member of a oneof that it does not know.
+/// What a reader does with a kept number that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// It stops: what it does not know may matter.
+    /// It stops: a member of the message's oneof that may matter.
     Stops,
-    /// It passes over it: whoever reads the message sees that nothing known was chosen.
-    Passes,
+    /// It goes on and says so ([`Seen::newer`]): a member of the message's oneof, of which there is still one at most.
+    Chosen,
+    /// It goes on and says so: a field that narrows what the message allows.
+    Narrows,
+}
+
+/// What a look saw beside that all is well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// A kept number that this program does not know: it takes a newer one to read the message.
+    pub newer: bool,
 }
 
 /// Where and why bytes are not the message they should be.
@@ -134,7 +143,7 @@ pub const fn choice(number: u32, name: &'static str, kind: Kind) -> Field {
     Field { number, name, kind, max: 1, choice: true }
 }
 
-/// Numbers kept for members of the oneof; stands behind those that are known.
+/// Numbers kept for what is still to come; stands behind those that are known.
 pub const fn kept(first: u32, last: u32, unknown: Unknown) -> Field {
     Field { number: first, name: "", kind: Kind::Kept { last, unknown }, max: 1, choice: true }
 }
@@ -146,13 +155,15 @@ pub const fn many(number: u32, name: &'static str, kind: Kind, max: usize) -> Fi
 
 /// Decodes after a strict look.
 pub fn decode<M: Message + Default>(bytes: bytes::Bytes, shape: &'static Shape) -> Result<M, Malformed> {
-    check(&bytes, shape)?;
-    M::decode(bytes).map_err(|_| Malformed {
-        message: shape.name,
-        path: String::new(),
-        offset: 0,
-        problem: Problem::Undecodable,
-    })
+    look(bytes, shape).map(|(message, _)| message)
+}
+
+/// Decodes after a strict look, and says what the look saw.
+pub fn look<M: Message + Default>(bytes: bytes::Bytes, shape: &'static Shape) -> Result<(M, Seen), Malformed> {
+    let seen = check(&bytes, shape)?;
+    let undecodable =
+        Malformed { message: shape.name, path: String::new(), offset: 0, problem: Problem::Undecodable };
+    M::decode(bytes).map(|message| (message, seen)).map_err(|_| undecodable)
 }
 
 /// Decodes a container of ours, which has exactly one form, so that every byte of it counts.
@@ -165,14 +176,15 @@ pub fn decode_canonical<M: Message + Default>(bytes: bytes::Bytes, shape: &'stat
 }
 
 /// Looks, and allocates nothing unless something is wrong.
-pub fn check(bytes: &[u8], shape: &'static Shape) -> Result<(), Malformed> {
-    let mut look = Look { bytes, at: 0 };
-    look.message(shape, bytes.len()).map_err(|Wrong { path, offset, problem }| Malformed {
+pub fn check(bytes: &[u8], shape: &'static Shape) -> Result<Seen, Malformed> {
+    let mut look = Look { bytes, at: 0, seen: Seen::default() };
+    let looked = look.message(shape, bytes.len()).map_err(|Wrong { path, offset, problem }| Malformed {
         message: shape.name,
         path: path.iter().rev().fold(String::new(), |text, name| format!("{text}.{name}")),
         offset,
         problem,
-    })
+    });
+    looked.map(|()| look.seen)
 }
 
 struct Wrong {
@@ -185,6 +197,7 @@ struct Wrong {
 struct Look<'a> {
     bytes: &'a [u8],
     at: usize,
+    seen: Seen,
 }
 
 /// More fields than any message here has.
@@ -228,16 +241,23 @@ impl Look<'_> {
         let mut chosen = false;
         while self.at < end {
             let start = self.at;
-            let tag = self.varint(end)?;
-            let number = u32::try_from(tag >> 3).map_err(|_| self.wrong(Problem::BadNumber))?;
+            // A tag has 32 bits, so a field's number has 29.
+            let tag = u32::try_from(self.varint(end)?).unwrap_or(0);
+            let number = tag >> 3;
             if number == 0 {
                 return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber });
             }
             let wire = (tag & 7) as u8;
             let known = |field: &Field| field.number == number && !matches!(field.kind, Kind::Kept { .. });
             let Some(place) = shape.fields.iter().position(known) else {
-                if kept_for_choice(shape, number, start)? && std::mem::replace(&mut chosen, true) {
-                    return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::Twice });
+                let wrong = |problem| Wrong { path: Vec::new(), offset: start, problem };
+                match rule_for_unknown(shape, number) {
+                    Some(Unknown::Stops) => return Err(wrong(Problem::NotKnown(number))),
+                    Some(Unknown::Chosen) if std::mem::replace(&mut chosen, true) => {
+                        return Err(wrong(Problem::Twice));
+                    }
+                    Some(Unknown::Chosen | Unknown::Narrows) => self.seen.newer = true,
+                    None => {}
                 }
                 self.skip(wire, end)?;
                 continue;
@@ -309,16 +329,12 @@ impl Look<'_> {
     }
 }
 
-/// Whether an unknown number is kept for members of the message's oneof, where a reader may pass over them.
-fn kept_for_choice(shape: &'static Shape, number: u32, offset: usize) -> Result<bool, Wrong> {
-    let rule = shape.fields.iter().find_map(|field| match field.kind {
+/// What to do with a number that is no known field. None: it may be ignored.
+fn rule_for_unknown(shape: &'static Shape, number: u32) -> Option<Unknown> {
+    shape.fields.iter().find_map(|field| match field.kind {
         Kind::Kept { last, unknown } if (field.number..=last).contains(&number) => Some(unknown),
         _ => None,
-    });
-    match rule {
-        Some(Unknown::Stops) => Err(Wrong { path: Vec::new(), offset, problem: Problem::NotKnown(number) }),
-        rule => Ok(rule.is_some()),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -329,10 +345,13 @@ mod tests {
         name: "Stops",
         fields: &[one(1, "number", Kind::Varint), choice(2, "this", Kind::Varint), kept(2, 9, Unknown::Stops)],
     };
-    static PASSES: Shape = Shape {
-        name: "Passes",
-        fields: &[one(1, "number", Kind::Varint), choice(2, "this", Kind::Varint), kept(2, 9, Unknown::Passes)],
+    static CHOSEN: Shape = Shape {
+        name: "Chosen",
+        fields: &[one(1, "number", Kind::Varint), choice(2, "this", Kind::Varint), kept(2, 9, Unknown::Chosen)],
     };
+    static NARROWS: Shape =
+        Shape { name: "Narrows", fields: &[one(1, "number", Kind::Varint), kept(2, 9, Unknown::Narrows)] };
+    static HOLDS: Shape = Shape { name: "Holds", fields: &[one(1, "narrows", Kind::Message(&NARROWS))] };
     static INNER: Shape = Shape { name: "Inner", fields: &[one(1, "text", Kind::Text)] };
     static OUTER: Shape = Shape {
         name: "Outer",
@@ -359,6 +378,8 @@ mod tests {
             (&[40, 1, 48, 1], "Outer.that at byte 2: stands twice"),
             (&[0], "Outer at byte 0: not a protobuf number"),
             (&[0x7b], "Outer at byte 1: wrong wire type"),
+            // Of 2^29 and more, which no decoder takes: found by fuzzing.
+            (&[0x80, 0x80, 0x80, 0x80, 0x10, 0], "Outer at byte 0: not a protobuf number"),
             (&[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2], "Outer.number at byte 1: not a protobuf number"),
         ];
         for (bytes, expected) in rows {
@@ -373,15 +394,31 @@ mod tests {
             (&[24, 1], &STOPS, Some("Stops at byte 0: holds field 3, which takes a newer program to read")),
             (&[16, 1, 72, 1], &STOPS, Some("Stops at byte 2: holds field 9, which takes a newer program to read")),
             (&[80, 1], &STOPS, None),
-            (&[24, 1], &PASSES, None),
-            (&[24, 1, 8, 1], &PASSES, None),
-            (&[16, 1, 24, 1], &PASSES, Some("Passes at byte 2: stands twice")),
-            (&[24, 1, 16, 1], &PASSES, Some("Passes.this at byte 2: stands twice")),
-            (&[24, 1, 32, 1], &PASSES, Some("Passes at byte 2: stands twice")),
+            (&[24, 1], &CHOSEN, None),
+            (&[24, 1, 8, 1], &CHOSEN, None),
+            (&[16, 1, 24, 1], &CHOSEN, Some("Chosen at byte 2: stands twice")),
+            (&[24, 1, 16, 1], &CHOSEN, Some("Chosen.this at byte 2: stands twice")),
+            (&[24, 1, 32, 1], &CHOSEN, Some("Chosen at byte 2: stands twice")),
         ];
         for (bytes, shape, expected) in rows {
             let found = check(bytes, shape).err().map(|malformed| malformed.to_string());
             assert_eq!(found.as_deref(), *expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_reads_is_told_what_it_takes_a_newer_program_to_read() {
+        let rows: &[(&[u8], &'static Shape, bool)] = &[
+            (&[8, 1], &NARROWS, false),
+            (&[80, 1], &NARROWS, false),
+            (&[16, 1, 24, 1], &NARROWS, true),
+            (&[10, 2, 72, 1], &HOLDS, true),
+            (&[10, 2, 8, 1], &HOLDS, false),
+            (&[16, 1], &CHOSEN, false),
+            (&[24, 1], &CHOSEN, true),
+        ];
+        for (bytes, shape, newer) in rows {
+            assert_eq!(check(bytes, shape), Ok(Seen { newer: *newer }), "{bytes:?}");
         }
     }
 

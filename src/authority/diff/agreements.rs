@@ -31,15 +31,10 @@ pub(super) fn groups(changes: &mut Changes, old: &Directory, new: &Directory) {
     }
 }
 
-/// Agreements are compared by their ids; where one id stands several times, in the order in which they stand.
+/// Agreements are compared by their ids.
 pub(super) fn compare(changes: &mut Changes, old: &Directory, new: &Directory) {
-    let by_id = |directory: &Directory| {
-        let mut all: BTreeMap<String, Agreement> = BTreeMap::new();
-        for agreement in directory.agreements() {
-            let nth = (1..).find(|nth| !all.contains_key(&name(&agreement.id, *nth))).unwrap_or(1);
-            all.insert(name(&agreement.id, nth), agreement.clone());
-        }
-        all
+    let by_id = |directory: &Directory| -> BTreeMap<String, Agreement> {
+        directory.agreements().iter().map(|agreement| (agreement.id.clone(), agreement.clone())).collect()
     };
     let (old, new) = (by_id(old), by_id(new));
     for (subject, was, now) in pairs("agreement", &old, &new) {
@@ -50,10 +45,6 @@ pub(super) fn compare(changes: &mut Changes, old: &Directory, new: &Directory) {
             (None, None) => {}
         }
     }
-}
-
-fn name(id: &str, nth: usize) -> String {
-    if nth == 1 { id.into() } else { format!("{id} (number {nth} of this id)") }
 }
 
 fn in_words(agreement: &Agreement) -> String {

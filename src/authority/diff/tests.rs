@@ -8,7 +8,7 @@ use liaison_protocol::signer::{Ed25519Signer, Signer as _};
 
 use super::{Change, diff};
 use crate::authority::edition::Edition;
-use crate::world::{FAR, Plan, SITE, START, World, agreement};
+use crate::world::{Plan, SITE, START, World, agreement};
 
 fn world() -> World {
     Plan::of(&["FR", "DE", "IT"]).group("G", &["FR", "DE"]).agreement(agreement("A-1", &["FR"], &["DE"])).open()
@@ -188,19 +188,6 @@ fn a_change_of_who_signs_is_told() {
     let codes: Vec<_> = diff(&old, &new, START).into_iter().map(|change| change.code).collect();
     let expected = ["authority_threshold", "authority_key_added", "authority_key_added", "authority_key_removed"];
     assert_eq!(codes, expected);
-}
-
-#[test]
-fn two_agreements_of_one_id_are_told_apart() {
-    let twice = |second: &[&str]| {
-        Plan::of(&["FR", "DE", "IT"])
-            .agreement(agreement("A-1", &["FR"], &["DE"]))
-            .agreement(proto::Agreement { until_us: FAR.0, ..agreement("A-1", &["FR"], second) })
-            .open()
-    };
-    let changes = between(&twice(&["DE"]), &twice(&["DE", "IT"]));
-    let texts: Vec<_> = changes.iter().map(|change| change.text.as_str()).collect();
-    assert_eq!(texts, ["agreement A-1 (number 2 of this id) gains recipient IT", "partner FR may now send to IT"]);
 }
 
 fn de(body: &mut Body, change: impl FnOnce(&mut proto::Partner)) {

@@ -36,6 +36,8 @@ pub enum Step {
     Agree(String),
     /// A group to be added: a whole `[[group]]`.
     Form(String),
+    /// A group that needs members.
+    Fill(PartnerId),
     /// A partner to be enrolled.
     Enrol(PartnerId),
     /// A partner whose status is to be active again.
@@ -71,7 +73,12 @@ fn for_coverage(edition: &Edition, question: &Question, recipients: &[Standing<'
         names.partners.iter().filter(|id| directory.partner(id).is_none() && directory.group(id).is_none());
     let strangers: Vec<_> = strangers.cloned().collect();
     let unknown_groups: Vec<_> = names.groups.iter().filter(|id| directory.group(id).is_none()).cloned().collect();
+    let nobody = |group: &&PartnerId| {
+        directory.group(group).is_some_and(|group| group.members.iter().all(|member| *member == question.from))
+    };
+    let empty_groups: Vec<_> = names.groups.iter().filter(nobody).cloned().collect();
     let mut first: Vec<_> = strangers.iter().cloned().map(Step::Enrol).collect();
+    first.extend(empty_groups.iter().cloned().map(Step::Fill));
     first.extend(unknown_groups.iter().map(|group| Step::Form(group_text(group))));
 
     let refused =
@@ -89,7 +96,8 @@ fn for_coverage(edition: &Edition, question: &Question, recipients: &[Standing<'
         let members = directory.group(group).map(|group| group.members.as_slice()).unwrap_or_default();
         lacking.iter().any(|standing| members.contains(&standing.partner.id) && !named(&standing.partner.id))
     });
-    let parties: Vec<_> = strangers.iter().chain(singly).chain(through).chain(&unknown_groups).collect();
+    let parties: Vec<_> =
+        strangers.iter().chain(singly).chain(through).chain(&unknown_groups).chain(&empty_groups).collect();
     if !parties.is_empty() {
         first.push(Step::Agree(agreement_text(edition, question, &parties)));
         remedies.push(Remedy(first));

@@ -65,6 +65,7 @@ checks! {
     AgreementLapsed "N16" "agreement-lapsed" Warning "An agreement has lapsed. Nothing can be sent under it; what waits is held."
     AgreementLapsing "N17" "agreement-lapsing" Warning "An agreement lapses within 30 days."
     AgreementIdle "N18" "agreement-idle" Warning "An agreement lets nobody send to anybody, because its groups are empty or both sides are one partner."
+    RecordPassedOver "N19" "record-passed-over" Warning "A record takes a newer program to read. What it would allow is not allowed here."
 }
 
 impl fmt::Display for Check {

@@ -70,6 +70,10 @@ impl Findings<'_> {
             let text = format!("a newer head is due {}, on {}", days(left), words::date(renew_by));
             self.found(Check::HeadRenewalDue, "head", text, "liaison directory sign");
         }
+        for (place, why) in self.edition.directory().passed_over() {
+            let fix = "run a program that knows it";
+            self.found(Check::RecordPassedOver, format!("record {place}"), *why, fix);
+        }
         let authority = self.edition.authority();
         let (threshold, keys) = (authority.threshold(), authority.keys().len());
         if threshold == 1 {

@@ -105,6 +105,10 @@ fn each_check_finds_what_it_is_for_and_nothing_else() {
             }
             _ => {}
         }),
+        (&[Check::RecordPassedOver, Check::NoNoticeKey], |body| match body {
+            Body::Key(key) if key.partner == "DE" && key.usage() == KeyUsage::Notice => key.usage = 99,
+            _ => {}
+        }),
         (&[Check::KeyEnding], |body| match body {
             Body::Key(key) if key.partner == "DE" => key.not_after_us = SOON.0,
             _ => {}

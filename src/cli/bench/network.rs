@@ -89,6 +89,7 @@ fn enrolment(partner: &str, groups: &[&str]) -> Result<Enrolment, Failure> {
         category: "national-central-bureau".into(),
         system: parse("ops-1")?,
         groups: groups.iter().map(|group| parse(group)).collect::<Result<_, _>>()?,
+        home: None,
     })
 }
 

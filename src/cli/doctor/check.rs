@@ -94,6 +94,9 @@ codes! {
     D05 Directory "agreements";
     D06 Directory "version served";
     D07 Directory "log in the trust file";
+    D08 Directory "deny list";
+    D09 Directory "revocation lists";
+    D10 Directory "what troubles partners";
     C01 Connection "DNS, TCP";
     C02 Connection "TLS 1.3, ALPN h2";
     C03 Connection "own certificate accepted";

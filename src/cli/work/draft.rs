@@ -96,10 +96,14 @@ fn named(text: &str) -> Result<(Reference, NoticeId), String> {
 }
 
 impl Rules {
-    /// The rules of an imported list's notices.
-    pub(in crate::cli) fn un_special() -> Self {
+    /// The rules of notices that repeat what was published.
+    pub(in crate::cli) fn published(kind: Kind, relation: Option<&Relation>) -> Self {
+        let related = |kind| {
+            let relation = relation.filter(|relation| relation.kind == kind);
+            relation.map(|relation| (relation.reference.clone(), relation.notice))
+        };
         Self {
-            kind: Kind::UnSpecial,
+            kind,
             precedence: Precedence::Priority,
             handling: HandlingCode::H0,
             restriction: String::new(),
@@ -109,8 +113,8 @@ impl Rules {
             expires: 365 * Micros::DAY,
             respond_by: RespondBy::None,
             retention: Retention::FiveYears,
-            amends: None,
-            cancels: None,
+            amends: related(RelationType::Amends),
+            cancels: related(RelationType::Cancels),
             answers: None,
         }
     }

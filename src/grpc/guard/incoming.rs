@@ -1,8 +1,8 @@
-//! A request as it comes. What is not whole yet is gathered in memory by whoever decodes it, outside of HTTP/2's windows: so it is
-//! counted here.
+//! A request as it comes. What is not whole yet is gathered in memory by whoever decodes it, outside of HTTP/2's windows: so room
+//! for all of it is taken when its length is known, and until there is room nothing more of it is read.
 
+use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,19 +10,41 @@ use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Answers, OnLine, Room, status};
+use super::Room;
+use crate::grpc::REQUEST_BYTES_MAX;
 
 pub(super) struct Incoming {
     inner: Body,
-    line: Arc<dyn OnLine>,
     room: Box<dyn Room>,
-    answers: Arc<Answers>,
     framing: Framing,
+    /// Read, and waiting for room; and what ends the wait.
+    parked: Option<Bytes>,
+    freed: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Incoming {
-    pub(super) fn new(inner: Body, line: Arc<dyn OnLine>, room: Box<dyn Room>, answers: Arc<Answers>) -> Self {
-        Self { inner, line, room, answers, framing: Framing::default() }
+    pub(super) fn new(inner: Body, room: Box<dyn Room>) -> Self {
+        Self { inner, room, framing: Framing::default(), parked: None, freed: None }
+    }
+
+    /// Waits for room for the message under way. It is taken whole, so no two of them can wait for each other.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let bytes = self.framing.under_way();
+        loop {
+            // Asked for first: what is given back in between is not missed.
+            let freed = self.freed.get_or_insert_with(|| self.room.freed());
+            let woken = freed.as_mut().poll(cx).is_ready();
+            if woken {
+                self.freed = None;
+            }
+            if self.room.resize(bytes).is_ok() {
+                self.freed = None;
+                return Poll::Ready(());
+            }
+            if !woken {
+                return Poll::Pending;
+            }
+        }
     }
 }
 
@@ -31,21 +53,30 @@ impl http_body::Body for Incoming {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            let unfinished = self.framing.feed(data);
-            if let Err(limit) = self.room.resize(unfinished) {
-                let refusal = self.answers.limited(&*self.line, limit);
-                return Poll::Ready(Some(Err(status::of(&refusal))));
+        let this = &mut *self;
+        if this.parked.is_none() {
+            let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    this.framing.feed(&data);
+                    this.parked = Some(data);
+                }
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        Poll::Ready(frame)
+        if this.framing.under_way() > 0 {
+            ready!(this.poll_room(cx));
+        } else {
+            let _ = this.room.resize(0);
+        }
+        Poll::Ready(this.parked.take().map(|data| Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.parked.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -57,15 +88,14 @@ impl http_body::Body for Incoming {
 #[derive(Default)]
 struct Framing {
     head: Vec<u8>,
+    length: usize,
     left: usize,
-    have: usize,
 }
 
 const HEAD_BYTES: usize = 5;
 
 impl Framing {
-    /// Bytes of the message that has begun and is not whole.
-    fn feed(&mut self, mut data: &[u8]) -> usize {
+    fn feed(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             if self.left == 0 {
                 let (head, rest) = data.split_at(data.len().min(HEAD_BYTES - self.head.len()));
@@ -74,16 +104,21 @@ impl Framing {
                 if let [_, length @ ..] = &*self.head
                     && let Ok(length) = <[u8; 4]>::try_from(length)
                 {
-                    (self.left, self.have) = (u32::from_be_bytes(length) as usize, 0);
+                    self.length = u32::from_be_bytes(length) as usize;
+                    self.left = self.length;
                     self.head.clear();
                 }
             } else {
                 let taken = self.left.min(data.len());
-                (self.left, self.have) = (self.left - taken, self.have + taken);
+                self.left -= taken;
                 data = &data[taken..];
             }
         }
-        if self.left == 0 { 0 } else { self.have }
+    }
+
+    /// Length of the message that has begun and is not whole. One that is too large is refused by its length and gathered nowhere.
+    fn under_way(&self) -> usize {
+        if self.left == 0 || self.length > REQUEST_BYTES_MAX { 0 } else { self.length }
     }
 }
 
@@ -92,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fault_99_only_what_is_not_whole_is_counted_however_it_is_cut() {
+    fn fault_42_a_message_is_under_way_from_its_length_to_its_last_byte_however_it_is_cut() {
         let message = |length: usize| {
             let head = u32::try_from(length).unwrap().to_be_bytes();
             [&[0][..], &head, &vec![7; length]].concat()
@@ -100,16 +135,16 @@ mod tests {
         let all = [message(10), message(0), message(300), message(7)].concat();
         for step in 1..all.len() {
             let mut framing = Framing::default();
-            let mut most = 0;
-            let mut last = 0;
+            let mut seen = Vec::new();
             for piece in all.chunks(step) {
-                last = framing.feed(piece);
-                most = most.max(last);
+                framing.feed(piece);
+                seen.push(framing.under_way());
             }
-            assert_eq!(last, 0, "in pieces of {step}");
-            assert!(most < 300, "in pieces of {step}");
+            assert_eq!(seen.last(), Some(&0), "in pieces of {step}");
+            assert!(seen.iter().all(|bytes| [0, 7, 10, 300].contains(bytes)), "in pieces of {step}: {seen:?}");
         }
         let mut framing = Framing::default();
-        assert_eq!(framing.feed(&message(300)[..200]), 195);
+        framing.feed(&message(REQUEST_BYTES_MAX + 1)[..200]);
+        assert_eq!(framing.under_way(), 0, "too large: refused and not gathered");
     }
 }

@@ -53,6 +53,8 @@ pub trait OnLine: Send + Sync + 'static {
 pub trait Room: Send {
     /// Holds so many from now on. Err: the limit's name, and as many as before.
     fn resize(&mut self, bytes: usize) -> Result<(), &'static str>;
+    /// Returns when somebody has given bytes back after this was asked.
+    fn freed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 /// The guard of a server: a layer outside of everything else.
@@ -127,9 +129,8 @@ where
             Ok(place) => place,
             Err(limit) => return refuse(&self.guard.answers.limited(&*line, limit)),
         };
-        let (answers, room) = (self.guard.answers.clone(), line.room());
-        let coming = line.clone();
-        let request = request.map(|body| Body::new(Incoming::new(body, coming, room, answers)));
+        let room = line.room();
+        let request = request.map(|body| Body::new(Incoming::new(body, room)));
         let response = self.inner.call(request);
         let answers = self.guard.answers.clone();
         Box::pin(async move {

@@ -1,7 +1,6 @@
 //! The guard by itself, over a line that is played.
 
 use super::*;
-use crate::shutdown::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -14,6 +13,7 @@ struct Played {
     bytes_left: AtomicUsize,
     now_ms: AtomicU64,
     cut: AtomicBool,
+    freed: Arc<tokio::sync::Notify>,
 }
 
 fn why() -> Refusal {
@@ -30,7 +30,18 @@ impl Room for PlayedRoom {
         let left = left.checked_sub(bytes).ok_or("bytes_per_owner")?;
         self.0.bytes_left.store(left, Relaxed);
         self.1 = bytes;
+        self.0.freed.notify_waiters();
         Ok(())
+    }
+
+    fn freed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.0.freed.clone().notified_owned())
+    }
+}
+
+impl Drop for PlayedRoom {
+    fn drop(&mut self) {
+        let _ = self.resize(0);
     }
 }
 
@@ -166,9 +177,7 @@ async fn fault_99_an_answer_is_counted_until_it_is_taken() {
     let trailers = frame(&mut other).await.into_trailers().unwrap();
     assert_eq!(refused(&trailers).0, Code::ResourceExhausted);
     drop(response);
-    drop(other);
-    // The played room gives nothing back when dropped; a taken answer does.
-    let line = played(9, 200_000);
+    assert_eq!(line.bytes_left.load(Relaxed), 200_000);
     let mut response = call(&guard, &line, 150_000).await;
     for length in [64 << 10, 64 << 10, 150_000 - (128 << 10)] {
         assert_eq!(frame(&mut response).await.into_data().unwrap().len(), length);
@@ -200,12 +209,12 @@ async fn fault_99_who_takes_nothing_for_long_is_cut_and_who_waits_for_more_is_no
     assert!(guard.answers.open().is_empty());
 }
 
-/// Reads a request to its end or its error.
+/// Reads a request to its end, and answers with how many bytes it had.
 #[derive(Clone)]
 struct Reads;
 
 impl Service<http::Request<Body>> for Reads {
-    type Response = http::Response<Body>;
+    type Response = http::Response<Endless>;
     type Error = std::convert::Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -217,40 +226,60 @@ impl Service<http::Request<Body>> for Reads {
         use http_body::Body as _;
         let mut body = request.into_body();
         Box::pin(async move {
+            let mut bytes = 0;
             while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-                if let Err(status) = frame {
-                    return Ok(status.into_http());
-                }
+                bytes += frame.unwrap().into_data().unwrap().len();
             }
-            Ok(http::Response::new(Body::empty()))
+            Ok(http::Response::new(Endless(Some(vec![7; bytes].into()))))
         })
     }
 }
 
-#[tokio::test]
-async fn fault_42_a_request_that_is_never_whole_is_held_within_the_partners_bytes() {
-    let shutdown = Shutdown::new(Arc::new(crate::clock::SystemClock::new()));
-    let (guard, line) = (guard(), played(9, 100_000));
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
-    struct Slow(tokio::sync::mpsc::Receiver<Bytes>);
-    impl http_body::Body for Slow {
-        type Data = Bytes;
-        type Error = tonic::Status;
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<http_body::Frame<Bytes>, tonic::Status>>> {
-            self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(http_body::Frame::data(bytes))))
-        }
+/// A request that comes when it is sent.
+struct Sent(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, tonic::Status>>> {
+        self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(http_body::Frame::data(bytes))))
     }
-    shutdown.spawn("sends", async move {
-        // The head of a message of a megabyte, and then as much of it as is taken.
-        let _ = sender.send(Bytes::from_static(&[0, 0, 16, 0, 0])).await;
-        while sender.send(vec![7; 16 << 10].into()).await.is_ok() {}
-    });
-    let mut request = http::Request::new(Body::new(Slow(receiver)));
-    request.extensions_mut().insert(line.clone());
-    let response = guard.layer(Reads).call(request).await.unwrap();
-    assert_eq!(refused(response.headers()).0, Code::ResourceExhausted);
-    assert_eq!(shutdown.drain(Duration::from_secs(10)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn fault_42_a_request_waits_for_room_before_its_bytes_are_gathered() {
+    let (guard, line) = (guard(), played(9, 100_000));
+    let begin = || {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
+        let mut request = http::Request::new(Body::new(Sent(receiver)));
+        request.extensions_mut().insert(line.clone());
+        (sender, guard.layer(Reads).call(request))
+    };
+    let message = |length: u32| Bytes::from([&[0][..], &length.to_be_bytes(), &vec![7; length as usize]].concat());
+    // One says that it will send 60,000 bytes, and has not sent them yet;
+    let (slow, mut first) = begin();
+    slow.send(message(60_000).slice(..10)).unwrap();
+    assert!(futures_util::poll!(&mut first).is_pending());
+    assert_eq!(line.bytes_left.load(Relaxed), 40_000);
+    // another as large waits for it, and a small one does not.
+    let (quick, mut second) = begin();
+    quick.send(message(60_000).slice(..10)).unwrap();
+    quick.send(message(60_000).slice(10..)).unwrap();
+    drop(quick);
+    assert!(futures_util::poll!(&mut second).is_pending());
+    let (small, third) = begin();
+    small.send(message(10)).unwrap();
+    drop(small);
+    assert_eq!(frame(&mut third.await.unwrap()).await.into_data().unwrap().len(), 15);
+    assert!(futures_util::poll!(&mut second).is_pending());
+    // When the first is whole, it is its turn.
+    slow.send(message(60_000).slice(10..)).unwrap();
+    drop(slow);
+    assert_eq!(frame(&mut first.await.unwrap()).await.into_data().unwrap().len(), 60_005);
+    assert_eq!(frame(&mut second.await.unwrap()).await.into_data().unwrap().len(), 60_005);
+    assert_eq!(line.bytes_left.load(Relaxed), 100_000);
 }

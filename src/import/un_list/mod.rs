@@ -5,7 +5,7 @@ mod country;
 mod parts;
 mod reader;
 mod record;
-mod text;
+pub(super) mod text;
 mod tree;
 
 use std::collections::{BTreeMap, HashSet};
@@ -170,6 +170,13 @@ impl UnList {
         }
         regimes
     }
+}
+
+/// Whether the path of an unknown field ends in an element that the reader knows: a second text where one is meant, or a value of
+/// another kind. Everything else is an element that nobody knows yet.
+pub(super) fn knows(path: &str) -> bool {
+    let element = path.rsplit('/').next().unwrap_or_default();
+    record::ELEMENTS.contains(&element)
 }
 
 /// Reads a file of the list.

@@ -20,6 +20,17 @@ const REFERENCE_BYTES_MAX: usize = 32;
 
 const KEY: &str = "REFERENCE_NUMBER";
 
+/// Every element with a text that has a field, here and in `parts`.
+#[rustfmt::skip]
+pub(super) const ELEMENTS: &[&str] = &[
+    "ALIAS_NAME", "CITY", "CITY_OF_BIRTH", "CITY_OF_ISSUE", "COMMENTS1", "COUNTRY", "COUNTRY_OF_BIRTH", "COUNTRY_OF_ISSUE",
+    "DATAID", "DATE", "DATE_OF_BIRTH", "DATE_OF_EXPIRY", "DATE_OF_ISSUE", "DELISTED_ON", "FIRST_NAME", "FOURTH_NAME",
+    "FROM_YEAR", "GENDER", "HAS_INTERPOL_LINK", "INTERPOL_LINK", "ISSUING_COUNTRY", "LISTED_ON", "NAME_ORIGINAL_SCRIPT",
+    "NATIONALITY2", "NOTE", "NUMBER", "QUALITY", "REFERENCE_NUMBER", "SECOND_NAME", "SORT_KEY", "SORT_KEY_LAST_MOD",
+    "STATE_PROVINCE", "STREET", "SUBMITTED_BY", "SUBMITTED_ON", "THIRD_NAME", "TO_YEAR", "TYPE_OF_DATE", "TYPE_OF_DOCUMENT",
+    "TYPE_OF_DOCUMENT2", "UN_LIST_TYPE", "VALUE", "VERSIONNUM", "YEAR", "ZIP_CODE",
+];
+
 /// Reads a record's tree.
 pub(super) fn entry(mut record: Element) -> Result<Entry, Fault> {
     let fields = record.texts();
@@ -39,7 +50,13 @@ pub(super) fn entry(mut record: Element) -> Result<Entry, Fault> {
         regime: listing.regime.clone(),
         fields,
         unknown: unknown_fields.iter().map(|field| field.path.clone()).collect(),
-        content: proto::Content { body: Some(body), listing: Some(listing), comments, unknown_fields },
+        content: proto::Content {
+            body: Some(body),
+            listing: Some(listing),
+            comments,
+            unknown_fields,
+            ..proto::Content::default()
+        },
     })
 }
 
@@ -83,6 +100,7 @@ fn listing(record: &mut Element) -> Result<proto::Listing, Fault> {
         interpol_link: record.take("INTERPOL_LINK"),
         sort_key: record.take("SORT_KEY"),
         sort_key_last_modified: record.take("SORT_KEY_LAST_MOD"),
+        ..proto::Listing::default()
     })
 }
 
@@ -106,7 +124,7 @@ fn person(record: &mut Element) -> proto::Person {
         aliases: parts(record, "INDIVIDUAL_ALIAS", alias),
         addresses: parts(record, "INDIVIDUAL_ADDRESS", place),
         documents: parts(record, "INDIVIDUAL_DOCUMENT", document),
-        charges: Vec::new(),
+        ..proto::Person::default()
     }
 }
 
@@ -116,6 +134,7 @@ fn entity(record: &mut Element) -> proto::Entity {
         aliases: parts(record, "ENTITY_ALIAS", alias),
         addresses: parts(record, "ENTITY_ADDRESS", place),
         designations: record.take_values("DESIGNATION"),
+        ..proto::Entity::default()
     }
 }
 

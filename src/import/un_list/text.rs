@@ -36,12 +36,12 @@ pub(super) fn allowed(character: char) -> bool {
 }
 
 /// One line: every run of white space, no-break spaces included, becomes one blank.
-pub(super) fn line(text: &str) -> String {
+pub(in crate::import) fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Lines, each tidied, with no more than one empty line between others and none around them.
-pub(super) fn lines(text: &str) -> String {
+pub(in crate::import) fn lines(text: &str) -> String {
     let mut kept: Vec<String> = Vec::new();
     for next in text.lines().map(line) {
         if !next.is_empty() || kept.last().is_some_and(|last| !last.is_empty()) {
@@ -94,7 +94,7 @@ pub(super) fn begins_with_day(text: &str) -> bool {
 
 /// A key as the list means it: no blanks, no full stop at its end, and the letter for individual or entity small, as in
 /// `QDi.001`. What has another shape only loses its blanks.
-pub(super) fn reference(published: &str) -> String {
+pub(in crate::import) fn reference(published: &str) -> String {
     let bare = published.trim();
     let bare = bare.strip_suffix('.').unwrap_or(bare);
     match bare.as_bytes() {

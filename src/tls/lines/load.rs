@@ -3,6 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+/// Bytes held for all peers together.
+#[derive(Debug, Default)]
+pub(super) struct AllBytes {
+    bytes: AtomicUsize,
+    freed: Arc<Notify>,
+}
+
 /// Which limit stood against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heavy {
@@ -25,19 +35,19 @@ impl Heavy {
     }
 }
 
-/// Counters shared by all lines of one owner. Nothing waits on them: what is too much is refused.
+/// Counters shared by all lines of one owner.
 #[derive(Debug)]
 pub struct Load {
     calls: AtomicUsize,
     bytes: AtomicUsize,
-    all_bytes: Arc<AtomicUsize>,
+    all_bytes: Arc<AllBytes>,
     calls_max: usize,
     bytes_max: usize,
     all_bytes_max: usize,
 }
 
 impl Load {
-    pub(super) fn new(limits: &super::Limits, all_bytes: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(limits: &super::Limits, all_bytes: Arc<AllBytes>) -> Self {
         Self {
             calls: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -98,18 +108,25 @@ impl Held {
                 self.load.bytes.fetch_sub(more, Relaxed);
                 return Err(Heavy::Bytes);
             }
-            if self.load.all_bytes.fetch_add(more, Relaxed) + more > self.load.all_bytes_max {
-                self.load.all_bytes.fetch_sub(more, Relaxed);
+            let all_bytes = &self.load.all_bytes.bytes;
+            if all_bytes.fetch_add(more, Relaxed) + more > self.load.all_bytes_max {
+                all_bytes.fetch_sub(more, Relaxed);
                 self.load.bytes.fetch_sub(more, Relaxed);
                 return Err(Heavy::AllBytes);
             }
         } else {
             let less = self.bytes - bytes;
             self.load.bytes.fetch_sub(less, Relaxed);
-            self.load.all_bytes.fetch_sub(less, Relaxed);
+            self.load.all_bytes.bytes.fetch_sub(less, Relaxed);
+            self.load.all_bytes.freed.notify_waiters();
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Returns when somebody has given bytes back after this was asked.
+    pub fn freed(&self) -> OwnedNotified {
+        self.load.all_bytes.freed.clone().notified_owned()
     }
 }
 
@@ -127,7 +144,7 @@ mod tests {
     #[test]
     fn fault_99_what_is_held_for_one_and_for_all_has_its_bound_and_comes_back() {
         let limits = Limits { calls_per_owner: 1, bytes_per_owner: 10, bytes: 15, ..Limits::default() };
-        let all = Arc::new(AtomicUsize::new(0));
+        let all = Arc::new(AllBytes::default());
         let (one, other) = (Arc::new(Load::new(&limits, all.clone())), Arc::new(Load::new(&limits, all.clone())));
         let call = one.call().unwrap();
         assert_eq!(one.call().unwrap_err(), Heavy::Calls);
@@ -143,6 +160,6 @@ mod tests {
         second.resize(6).unwrap();
         assert_eq!((one.bytes(), other.bytes()), (10, 5));
         drop((first, second, third));
-        assert_eq!((one.bytes(), other.bytes(), all.load(Relaxed)), (0, 0, 0));
+        assert_eq!((one.bytes(), other.bytes(), all.bytes.load(Relaxed)), (0, 0, 0));
     }
 }

@@ -248,7 +248,7 @@ fn heads() -> Vec<HeadCase> {
             by(&[&first_payload[..], &[0x18, 1]].concat(), &["authority-2", "authority-3"]),
             refuse("stands twice"),
         ),
-        case("17 signatures", founders(), None, by(&first_payload, &["authority-1"; 17]), refuse("more than 16")),
+        case("33 signatures", founders(), None, by(&first_payload, &["authority-1"; 33]), refuse("more than 32")),
         says(
             "a first head that names a network",
             &first_payload,
@@ -372,6 +372,16 @@ fn directories() -> Vec<DirectoryCase> {
             expect: word.map_or(Expect::Accept(read), refuse),
         }
     };
+    // The same record, with more at the end of its body.
+    let within = |place: usize, more: &[u8]| {
+        let record = records()[place].encode_to_vec();
+        // Tag, a length in two bytes or one, and the body.
+        let start = if record[1] & 0x80 == 0 { 2 } else { 3 };
+        let body = [&record[start..], more].concat();
+        let mut longer = vec![record[0]];
+        prost::encoding::encode_varint(body.len() as u64, &mut longer);
+        [longer, body].concat()
+    };
     let changed = |place: usize, change: &dyn Fn(&mut Vec<proto::Record>)| {
         let mut records = records();
         change(&mut records);
@@ -387,6 +397,64 @@ fn directories() -> Vec<DirectoryCase> {
             expect: Expect::Accept(read),
         },
         newer("a body that nobody knows yet", 13, vec![0x32, 0], None),
+        newer("a body that nobody knows yet, in another encoding", 13, vec![0x48, 1], None),
+        newer("no body, and a field that nobody knows yet", 13, vec![0x80, 4, 1], Some("no body")),
+        newer("a key with a restriction that nobody knows yet", 3, within(3, &[0x82, 1, 0]), None),
+        newer("an agreement with a restriction that nobody knows yet", 13, within(13, &[0xf8, 3, 1]), None),
+        newer(
+            "a key for a usage that nobody knows yet, and otherwise wrong",
+            3,
+            changed(3, &|r| {
+                let key = key(r, 3);
+                (key.usage, key.public_key, key.not_after_us) = (3, None, key.not_before_us);
+                key.partner = "ar".into();
+            }),
+            None,
+        ),
+        newer(
+            "an agreement with a ceiling that nobody knows yet, and otherwise wrong",
+            13,
+            changed(13, &|r| {
+                let one = agreement(r);
+                (one.highest_handling, one.highest_tlp, one.until_us) = (9, 0, one.from_us);
+                one.id = "a b".into();
+            }),
+            None,
+        ),
+        newer(
+            "an agreement for no kind but one that nobody knows yet and 0",
+            13,
+            changed(13, &|r| agreement(r).kinds = vec![99, 0]),
+            None,
+        ),
+        newer(
+            "an agreement for 0 and a kind that is known",
+            13,
+            changed(13, &|r| agreement(r).kinds.push(0)),
+            Some("kinds"),
+        ),
+        DirectoryCase {
+            passed_over: None,
+            ..newer("an agreement with a remark that nobody knows yet", 13, within(13, &[0x82, 4, 0]), None)
+        },
+        DirectoryCase {
+            passed_over: None,
+            ..newer(
+                "a partner of a category that nobody knows yet",
+                1,
+                changed(1, &|r| partner(r, 1).category = 4),
+                None,
+            )
+        },
+        DirectoryCase {
+            passed_over: None,
+            ..newer(
+                "a partner of a status that nobody knows yet",
+                1,
+                changed(1, &|r| partner(r, 1).status = 3),
+                None,
+            )
+        },
         newer(
             "a body that nobody knows yet beside one that is known",
             13,
@@ -443,7 +511,26 @@ fn directories() -> Vec<DirectoryCase> {
         ("a partner's name twice", |r| partner(r, 1).id = "ARDEN".into(), "twice"),
         ("a partner without a number", |r| partner(r, 1).number = 0, "number"),
         ("a partner without a status", |r| partner(r, 1).status = 0, "status"),
-        ("a partner of an unknown category", |r| partner(r, 1).category = 4, "category"),
+        ("a partner without a category", |r| partner(r, 1).category = 0, "category"),
+        (
+            "two agreements of one name",
+            |r| {
+                let mut other = agreement(r).clone();
+                other.legal_basis.push('2');
+                r.push(proto::Record { body: Some(proto::record::Body::Agreement(other)) });
+            },
+            "stands twice",
+        ),
+        ("an agreement twice", |r| r.push(r[13].clone()), "twice"),
+        (
+            "two logs with one key",
+            |r| {
+                let mut other = node(r).clone();
+                (other.id, other.log_origin) = ("hub-2".into(), "hub-2.example/log".into());
+                r.push(proto::Record { body: Some(proto::record::Body::Node(other)) });
+            },
+            "stands twice",
+        ),
         ("a partner whose name for people is empty", |r| partner(r, 1).name.clear(), "name"),
         ("a partner whose name for people has a newline", |r| partner(r, 1).name.push('\n'), "name"),
         ("a partner whose home is not listed", |r| partner(r, 1).home = "hub-2".into(), "not listed"),

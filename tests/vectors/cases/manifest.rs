@@ -354,6 +354,14 @@ fn ecdsa() -> Vec<Case> {
         ("ECDSA with a negative r", negative, refuse("SIGNATURE_SHAPE")),
         ("ECDSA with a byte behind", [der(&s), vec![0]].concat(), refuse("SIGNATURE_SHAPE")),
         ("ECDSA as raw r and s", [r.clone(), s.clone()].concat(), refuse("SIGNATURE_SHAPE")),
+        (
+            "ECDSA with an r of 2^256",
+            {
+                let r = [&[2, 33, 1][..], &[0; 32]].concat();
+                sequence(&[r, integer(&s)].concat())
+            },
+            refuse("SIGNATURE_SHAPE"),
+        ),
         ("ECDSA with r zero", sequence(&[vec![2, 1, 0], integer(&s)].concat()), refuse("SIGNATURE_SHAPE")),
         ("ECDSA with another r", sequence(&[integer(&other_r), integer(&s)].concat()), refuse("BAD_SIGNATURE")),
     ];

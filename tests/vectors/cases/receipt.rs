@@ -281,7 +281,7 @@ fn right_cases() -> Vec<Case> {
     };
     let word_says = word_of(&format!("BORELIA: REFUSED for {}, leaf 5.", three()[1].notice));
     let pass_says = says(&[
-        "hub-1.example/log stated ContentHandoverFailure.",
+        "hub-1.example/log stated whose time had run out by 2026-11-22T12:00:00.000000Z.",
         &format!("CALDORA: NEVER_TRANSMITTED for {}, leaf 5.", notice_at(5)),
     ]);
     let late = |nth: usize, moved: Moved| {
@@ -299,9 +299,14 @@ fn right_cases() -> Vec<Case> {
         }
     });
     let through = addressed(&[], &["NORTH"], &[]);
+    let member = Pieces { records: prove(first(), &[0, 1, 3, 11, 12]), ..addressed(&[], &["NORTH"], &[]) };
+    let member_says = {
+        let sent = format!("ARDEN sent the notice AR/2026/000812 ({}).", member.notice_id());
+        says(&[&sent, accepted_at, "It is for BORELIA, a member of NORTH."])
+    };
     let through_says = {
         let sent = format!("ARDEN sent the notice AR/2026/000812 ({}).", through.notice_id());
-        says(&[&sent, accepted_at, "It is for BORELIA, through NORTH."])
+        says(&[&sent, accepted_at, "It is for BORELIA, whom the node counts to NORTH."])
     };
     let [(acceptance_file, _), (word_file, _), (witnessed_file, _)] = right();
     let shown_none = Pieces { items: vec![], ..acceptance() };
@@ -342,7 +347,12 @@ fn right_cases() -> Vec<Case> {
             acceptance_says.clone(),
         ),
         case("acceptance, cosigned, and either is enough", "either", witnessed_file, acceptance_says.clone()),
-        case("acceptance, with an envelope that names no key", "promised", unnamed.write(), acceptance_says),
+        case(
+            "acceptance, with an envelope that names no key",
+            "promised",
+            unnamed.write(),
+            acceptance_says.clone(),
+        ),
         case("acceptance, with no recipient shown", "promised", shown_none.write(), says(&[&sent, accepted_at])),
         case(
             "acceptance, with both recipients shown",
@@ -351,6 +361,17 @@ fn right_cases() -> Vec<Case> {
             says(&[&both_sent, accepted_at, "It is for BORELIA.", "It is for CALDORA."]),
         ),
         case("acceptance, of a notice for a group", "promised", through.write(), through_says),
+        case("acceptance, of a notice for a group that is shown", "promised", member.write(), member_says),
+        case(
+            "acceptance, under a checkpoint by another key of the log than its head lists",
+            "two log keys",
+            {
+                let mut later = acceptance();
+                under(&mut later, &rekeyed(), &[0, 1, 3, 11]);
+                later.write()
+            },
+            acceptance_says.clone(),
+        ),
         case(
             "acceptance, with the agreement that let it pass",
             "promised",
@@ -358,7 +379,7 @@ fn right_cases() -> Vec<Case> {
             says(&[
                 &sent,
                 accepted_at,
-                "Agreement 2026/north let it pass: A made-up treaty, article 1",
+                "The node names agreement 2026/north, in force then: A made-up treaty, article 1",
                 "It is for BORELIA.",
             ]),
         ),
@@ -377,10 +398,7 @@ fn right_cases() -> Vec<Case> {
             "acknowledgement, of which this item settled nothing",
             "promised",
             late(1, Moved::NOTHING),
-            word_of(&format!(
-                "BORELIA: REFUSED for {}, leaf 5 (settled nothing: said before, or too late).",
-                notice_at(5)
-            )),
+            word_of(&format!("BORELIA: REFUSED for {}, leaf 5 (settled nothing).", notice_at(5))),
         ),
         case(
             "acknowledgement, of which this item handed over and was too late to decide",
@@ -407,6 +425,37 @@ fn right_cases() -> Vec<Case> {
             )
         },
     ]
+}
+
+/// The second directory, with other records.
+fn second_with(change: impl FnOnce(&mut Vec<proto::Record>)) -> Directory {
+    let mut records = world::records();
+    change(&mut records);
+    let (file, _) = world::sealed(&world::second_head(), &world::salted(&records), &["authority-2", "authority-3"]);
+    Directory::open(file, &founders(), Some(network())).expect("a directory")
+}
+
+/// The second directory, in which the log has another key.
+fn rekeyed() -> Directory {
+    second_with(|records| {
+        if let Some(proto::record::Body::Node(node)) = &mut records[11].body {
+            node.log_key = Some(world::public("stranger").to_proto());
+        }
+    })
+}
+
+fn of_partner(records: &mut [proto::Record], nth: usize) -> &mut proto::Partner {
+    match &mut records[nth].body {
+        Some(proto::record::Body::Partner(partner)) => partner,
+        _ => panic!("record {nth} is a partner"),
+    }
+}
+
+/// The same statement, made under another head of which these records are shown.
+fn under(pieces: &mut Pieces, directory: &Directory, places: &[usize]) {
+    pieces.restate(|statement| statement.under = Some(HeadName::from(directory.head())));
+    pieces.head = directory.head().envelope().clone();
+    pieces.records = prove(directory, places);
 }
 
 fn second_word() -> Pieces {
@@ -565,7 +614,46 @@ fn wrong_signatures() -> Vec<Case> {
         wrong(name, "signature", acceptance(), |p| p.reword(change))
     };
     let ack = |name: &str, change: fn(&mut Pieces)| wrong(name, "signature", word(), change);
+    let under_another = |name: &str, pieces: Pieces, places: &[usize], change: fn(&mut Vec<proto::Record>)| {
+        let mut pieces = pieces;
+        under(&mut pieces, &second_with(change), places);
+        wrong(name, "signature", pieces, |_| {})
+    };
     vec![
+        under_another("the originator is suspended", acceptance(), &[0, 1, 3, 11], |records| {
+            of_partner(records, 0).status = proto::PartnerStatus::Suspended.into();
+        }),
+        under_another(
+            "the originator has a status that nobody knows yet",
+            acceptance(),
+            &[0, 1, 3, 11],
+            |records| {
+                of_partner(records, 0).status = 3;
+            },
+        ),
+        under_another("the recipient who signed is suspended", word(), &[1, 6, 11], |records| {
+            of_partner(records, 1).status = proto::PartnerStatus::Suspended.into();
+        }),
+        under_another("the originator's home is another node", acceptance(), &[0, 1, 3, 11], |records| {
+            let mut other = records[11].clone();
+            if let Some(proto::record::Body::Node(node)) = &mut other.body {
+                (node.id, node.log_origin) = ("hub-2".into(), "hub-2.example/log".into());
+                node.log_key = Some(world::public("stranger").to_proto());
+            }
+            records.push(other);
+            of_partner(records, 0).home = "hub-2".into();
+        }),
+        {
+            let mut pieces = acceptance();
+            let directory = second_with(|records| {
+                if let Some(proto::record::Body::Agreement(one)) = &mut records[13].body {
+                    one.kinds = vec![proto::Kind::Blue.into()];
+                }
+            });
+            under(&mut pieces, &directory, &[0, 1, 3, 11, 13]);
+            pieces.reword(|accepted| accepted.agreements = vec![directory.agreements()[0].digest]);
+            wrong("an agreement that does not cover the notice", "signature", pieces, |_| {})
+        },
         of("no notice", |p| p.notice.clear()),
         of("another notice", |p| {
             p.notice = signed("arden-notice", MANIFEST_TYPE, &full_manifest().encode_to_vec()).into();
@@ -673,6 +761,21 @@ fn wrong_items() -> Vec<Case> {
             "an item that says RECEIVED and decided",
             "items",
             word_that_moved(&[MOVED[0], MOVED[1], Moved { delivery: true, decision: true }], 2),
+            |_| {},
+        ),
+        wrong(
+            "a recipient who is in none of the groups, which are shown",
+            "items",
+            {
+                let mut pieces = addressed(&[], &["NORTH"], &[]);
+                let directory = second_with(|records| {
+                    if let Some(proto::record::Body::Group(group)) = &mut records[12].body {
+                        group.members = world::texts(&["CALDORA"]);
+                    }
+                });
+                under(&mut pieces, &directory, &[0, 1, 3, 11, 12]);
+                pieces
+            },
             |_| {},
         ),
         of("a recipient of whom there is no record", |p| {

@@ -207,11 +207,14 @@ impl Directory {
                 return Err(problem(&Place::Partner(partner.number), text));
             }
         }
-        let mut origins = BTreeSet::new();
+        let (mut origins, mut log_keys, mut agreements) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for node in self.nodes.values() {
             let place = Place::Node(node.id.clone());
             if !origins.insert(&node.log_origin) {
                 return Err(problem(&place, format!("log {} stands twice", node.log_origin)));
+            }
+            if !log_keys.insert(node.log_key.id()) {
+                return Err(problem(&place, "its log key stands twice".into()));
             }
             if self.places.contains_key(&Place::Key(node.log_key.id())) {
                 return Err(problem(&place, "its log key also signs for a partner".into()));
@@ -230,6 +233,10 @@ impl Directory {
             }
         }
         for agreement in &self.agreements {
+            if !agreements.insert(&agreement.id) {
+                let text = format!("agreement {} stands twice", agreement.id);
+                return Err(problem(&Place::Agreement(agreement.digest), text));
+            }
             let known = |id: &&PartnerId| self.partners.contains_key(*id) || self.groups.contains_key(*id);
             if let Some(stranger) = agreement.originators.iter().chain(&agreement.recipients).find(|id| !known(id))
             {
@@ -244,7 +251,7 @@ impl Directory {
     /// `before` it must be the first.
     pub fn follows(&self, before: Option<&Self>) -> Result<(), BadDirectory> {
         let wrong = |problem: String| Err(BadDirectory::Head(problem));
-        let expected = before.map_or(1, |before| before.head.version().0 + 1);
+        let expected = before.map_or(1, |before| before.head.version().0.saturating_add(1));
         if self.head.version().0 != expected {
             return wrong(format!("expected version {expected}, found {}", self.head.version().0));
         }

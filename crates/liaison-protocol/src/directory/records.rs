@@ -48,6 +48,7 @@ static PARTNER_KEY: Shape = Shape {
         one(4, "not_before_us", Kind::Varint),
         one(5, "not_after_us", Kind::Varint),
         one(6, "denied", Kind::Varint),
+        kept(16, 63, Unknown::Narrows),
     ],
 };
 static NODE: Shape = Shape {
@@ -78,6 +79,7 @@ static AGREEMENT: Shape = Shape {
         one(8, "from_us", Kind::Varint),
         one(9, "until_us", Kind::Varint),
         one(10, "legal_basis", Kind::Text),
+        kept(16, 63, Unknown::Narrows),
     ],
 };
 /// The shape of a directory record.
@@ -89,7 +91,7 @@ pub static RECORD: Shape = Shape {
         choice(3, "node", Kind::Message(&NODE)),
         choice(4, "group", Kind::Message(&GROUP)),
         choice(5, "agreement", Kind::Message(&AGREEMENT)),
-        kept(1, 63, Unknown::Passes),
+        kept(1, 63, Unknown::Chosen),
     ],
 };
 
@@ -119,7 +121,7 @@ pub struct Partner {
     pub id: PartnerId,
     /// Its name for people.
     pub name: String,
-    /// What it is.
+    /// What it is; UNSPECIFIED where only a newer program knows.
     pub category: proto::PartnerCategory,
     /// The node that holds its mailbox.
     pub home: NodeId,
@@ -190,28 +192,54 @@ pub fn read_record(record: Bytes) -> Result<RecordBody, Refusal> {
     if record.len() > RECORD_BYTES_MAX {
         return Err(Refusal::new(Reason::TooLarge, format!("record: {} bytes", record.len())));
     }
-    if record.is_empty() {
-        return Err(Refusal::field("record", "has no body"));
+    let (record, seen): (proto::Record, _) = wire::look(record, &RECORD)?;
+    // Before anything else is judged: what a newer program would read otherwise is not read by half.
+    if let Some(why) = takes_newer(record.body.as_ref(), seen.newer) {
+        return Ok(RecordBody::PassedOver(why));
     }
-    let record: proto::Record = wire::decode(record, &RECORD)?;
-    match record.body {
-        None => Ok(RecordBody::PassedOver("a body that is not known here")),
-        Some(Body::Partner(partner)) => read_partner(partner).map(RecordBody::Partner),
-        Some(Body::Key(key)) => read_key(&key),
-        Some(Body::Node(node)) => read_node(node).map(RecordBody::Node),
-        Some(Body::Group(group)) => read_group(&group).map(RecordBody::Group),
-        Some(Body::Agreement(agreement)) => read_agreement(agreement),
+    match record.body.ok_or_else(|| Refusal::field("record", "has no body"))? {
+        Body::Partner(partner) => read_partner(partner).map(RecordBody::Partner),
+        Body::Key(key) => read_key(&key).map(|(partner, key)| RecordBody::Key(partner, key)),
+        Body::Node(node) => read_node(node).map(RecordBody::Node),
+        Body::Group(group) => read_group(&group).map(RecordBody::Group),
+        Body::Agreement(agreement) => read_agreement(agreement).map(RecordBody::Agreement),
     }
 }
 
-/// A value of an enumeration; None where it takes a newer program to know it.
-fn met<E: TryFrom<i32>>(raw: i32, path: &str) -> Result<Option<E>, Refusal> {
-    if raw == 0 { Err(Refusal::field(path, "absent")) } else { Ok(E::try_from(raw).ok()) }
+/// Why a record is passed over: what it would allow is not allowed. Absent values are wrong in every program and judged later.
+fn takes_newer(body: Option<&proto::record::Body>, newer: bool) -> Option<&'static str> {
+    use proto::record::Body;
+    match body {
+        _ if newer => Some("it holds what is not known here"),
+        Some(Body::Key(key)) => {
+            let algorithm = key.public_key.as_ref().map_or(0, |key| key.algorithm);
+            let unknown = is_unknown::<proto::KeyUsage>(key.usage) || is_unknown::<proto::Algorithm>(algorithm);
+            unknown.then_some("a key usage or algorithm that is not known here")
+        }
+        Some(Body::Agreement(agreement)) => {
+            let ceiling = is_unknown::<proto::HandlingCode>(agreement.highest_handling)
+                || is_unknown::<proto::Tlp>(agreement.highest_tlp)
+                || is_unknown::<proto::Precedence>(agreement.highest_precedence);
+            let kinds = agreement.kinds.iter();
+            let no_kind = kinds.clone().any(|kind| is_unknown::<proto::Kind>(*kind))
+                && !kinds.clone().any(|kind| *kind != 0 && !is_unknown::<proto::Kind>(*kind));
+            (ceiling || no_kind).then_some("a ceiling, or kinds alone, that are not known here")
+        }
+        _ => None,
+    }
+}
+
+fn is_unknown<E: TryFrom<i32>>(raw: i32) -> bool {
+    E::try_from(raw).is_err()
 }
 
 fn read_partner(partner: proto::Partner) -> Result<Partner, Refusal> {
-    let category = known(partner.category(), "partner.category")?;
-    let status = known(partner.status(), "partner.status")?;
+    // An unknown category decides nothing; an unknown status may only forbid.
+    let category = partner.category();
+    if partner.category == 0 || partner.status == 0 {
+        return Err(Refusal::field("partner", "category or status absent"));
+    }
+    let status = proto::PartnerStatus::try_from(partner.status).unwrap_or(proto::PartnerStatus::Suspended);
     some_words(&partner.name, "partner.name", NAME_BYTES_MAX)?;
     if partner.number == 0 {
         return Err(Refusal::field("partner.number", "absent"));
@@ -228,15 +256,8 @@ fn read_partner(partner: proto::Partner) -> Result<Partner, Refusal> {
     })
 }
 
-fn read_key(key: &proto::PartnerKey) -> Result<RecordBody, Refusal> {
-    let partner = name(&key.partner, "key.partner")?;
-    let Some(usage) = met(key.usage, "key.usage")?.and_then(Usage::from_proto) else {
-        return Ok(RecordBody::PassedOver("a key usage that is not known here"));
-    };
-    let algorithm = key.public_key.as_ref().map_or(0, |key| key.algorithm);
-    if met::<proto::Algorithm>(algorithm, "key.public_key")?.is_none() {
-        return Ok(RecordBody::PassedOver("an algorithm that is not known here"));
-    }
+fn read_key(key: &proto::PartnerKey) -> Result<(PartnerId, TrustedKey), Refusal> {
+    let usage = Usage::from_proto(key.usage()).ok_or_else(|| Refusal::field("key.usage", "absent"))?;
     let public = public_key(key.public_key.as_ref(), "key.public_key")?;
     if key.not_after_us <= key.not_before_us {
         return Err(Refusal::field("key.not_after_us", "not after not_before_us"));
@@ -250,7 +271,7 @@ fn read_key(key: &proto::PartnerKey) -> Result<RecordBody, Refusal> {
         not_after: Micros(key.not_after_us),
         denied: key.denied,
     };
-    Ok(RecordBody::Key(partner, trusted))
+    Ok((name(&key.partner, "key.partner")?, trusted))
 }
 
 fn read_node(node: proto::Node) -> Result<Node, Refusal> {
@@ -273,8 +294,11 @@ fn read_group(group: &proto::Group) -> Result<Group, Refusal> {
 }
 
 /// A kind that is not known here is passed over alone: the agreement covers the others.
-fn read_agreement(agreement: proto::Agreement) -> Result<RecordBody, Refusal> {
-    let kinds = agreement.kinds.iter().map(|kind| met(*kind, "agreement.kinds")).collect::<Result<Vec<_>, _>>()?;
+fn read_agreement(agreement: proto::Agreement) -> Result<Agreement, Refusal> {
+    let kinds: Vec<_> = agreement.kinds.iter().filter_map(|kind| proto::Kind::try_from(*kind).ok()).collect();
+    if kinds.contains(&proto::Kind::Unspecified) {
+        return Err(Refusal::field("agreement.kinds", "absent"));
+    }
     let empty = kinds.is_empty() || agreement.originators.is_empty() || agreement.recipients.is_empty();
     if empty {
         return Err(Refusal::field("agreement", "names no kind, no originator or no recipient"));
@@ -284,33 +308,19 @@ fn read_agreement(agreement: proto::Agreement) -> Result<RecordBody, Refusal> {
     }
     some_words(&agreement.legal_basis, "agreement.legal_basis", WORDS_BYTES_MAX)?;
     let id: crate::id::Reference = name(&agreement.id, "agreement.id")?;
-    let originators = ids(&agreement.originators, "agreement.originators")?;
-    let recipients = ids(&agreement.recipients, "agreement.recipients")?;
-    let ceilings = (
-        met(agreement.highest_handling, "agreement.highest_handling")?,
-        met(agreement.highest_tlp, "agreement.highest_tlp")?,
-        met(agreement.highest_precedence, "agreement.highest_precedence")?,
-    );
-    let (Some(highest_handling), Some(highest_tlp), Some(highest_precedence)) = ceilings else {
-        return Ok(RecordBody::PassedOver("a ceiling that is not known here"));
-    };
-    let kinds: Vec<_> = kinds.into_iter().flatten().collect();
-    if kinds.is_empty() {
-        return Ok(RecordBody::PassedOver("kinds that are not known here"));
-    }
-    Ok(RecordBody::Agreement(Agreement {
+    Ok(Agreement {
         id: id.to_string(),
         digest: AgreementDigest(Hash([0; 32])),
-        originators,
-        recipients,
+        originators: ids(&agreement.originators, "agreement.originators")?,
+        recipients: ids(&agreement.recipients, "agreement.recipients")?,
         kinds,
-        highest_handling,
-        highest_tlp,
-        highest_precedence,
+        highest_handling: known(agreement.highest_handling(), "agreement.highest_handling")?,
+        highest_tlp: known(agreement.highest_tlp(), "agreement.highest_tlp")?,
+        highest_precedence: known(agreement.highest_precedence(), "agreement.highest_precedence")?,
         from: Micros(agreement.from_us),
         until: Micros(agreement.until_us),
         legal_basis: agreement.legal_basis,
-    }))
+    })
 }
 
 fn ids(texts: &[String], path: &str) -> Result<Vec<PartnerId>, Refusal> {

@@ -95,6 +95,12 @@ pub struct Content {
     /// What the source said and this schema has no field for, in the order of the source. Never dropped.
     #[prost(message, repeated, tag = "12")]
     pub unknown_fields: ::prost::alloc::vec::Vec<UnknownField>,
+    /// What became of the subject since an earlier notice about it. Absent: this is the first notice about it.
+    #[prost(message, optional, tag = "13")]
+    pub change: ::core::option::Option<Change>,
+    /// The published notice that this repeats. Absent: the originator's own words, or a sanctions list's.
+    #[prost(message, optional, tag = "14")]
+    pub published: ::core::option::Option<Published>,
     /// Exactly one. Absent: a reader older than its writer; the part's bytes are still what was signed.
     #[prost(oneof = "content::Body", tags = "1, 2, 3, 4")]
     pub body: ::core::option::Option<content::Body>,
@@ -146,6 +152,18 @@ pub struct Person {
     /// What a warrant or a court says the person did.
     #[prost(message, repeated, tag = "11")]
     pub charges: ::prost::alloc::vec::Vec<Charge>,
+    /// Absent: the source describes nothing.
+    #[prost(message, optional, tag = "12")]
+    pub description: ::core::option::Option<Description>,
+    /// The name given at birth. Absent: not known, or the same.
+    #[prost(message, optional, tag = "13")]
+    pub birth_name: ::core::option::Option<Name>,
+    /// Parents, companions and others around the person.
+    #[prost(message, repeated, tag = "14")]
+    pub associates: ::prost::alloc::vec::Vec<Associate>,
+    /// Absent: the person is not missing, or nothing is known about it.
+    #[prost(message, optional, tag = "15")]
+    pub disappearance: ::core::option::Option<Disappearance>,
 }
 /// An organisation, a company, a group, a ship as its owner.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -160,6 +178,20 @@ pub struct Entity {
     /// What the source calls the entity's functions.
     #[prost(string, repeated, tag = "4")]
     pub designations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Who runs it or belongs to it.
+    #[prost(message, repeated, tag = "5")]
+    pub associates: ::prost::alloc::vec::Vec<Associate>,
+    /// What it does.
+    #[prost(string, tag = "6")]
+    pub activity: ::prost::alloc::string::String,
+    /// "Ltd.", "Foundation"; as the source has it.
+    #[prost(string, tag = "7")]
+    pub legal_form: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub registration_number: ::prost::alloc::string::String,
+    /// The register or chamber of commerce that gave the number.
+    #[prost(string, tag = "9")]
+    pub register: ::prost::alloc::string::String,
 }
 /// A message between people, or the words of an answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -318,6 +350,104 @@ pub struct Charge {
     #[prost(message, optional, tag = "3")]
     pub issuing_country: ::core::option::Option<Country>,
 }
+/// What someone looks and sounds like.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Description {
+    /// Millimetres, 1 to 3,000. 0: not known.
+    #[prost(uint32, tag = "1")]
+    pub height_mm: u32,
+    /// Grams, 1 to 700,000. 0: not known.
+    #[prost(uint32, tag = "2")]
+    pub weight_g: u32,
+    /// The source's codes, e.g. "BRO".
+    #[prost(string, repeated, tag = "3")]
+    pub eye_colours: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The source's codes, e.g. "BLA".
+    #[prost(string, repeated, tag = "4")]
+    pub hair_colours: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Languages spoken: ISO 639-2 codes, or what the source has instead, e.g. "ENG".
+    #[prost(string, repeated, tag = "5")]
+    pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Scars, tattoos and the like. May have several lines.
+    #[prost(string, tag = "6")]
+    pub marks: ::prost::alloc::string::String,
+}
+/// Someone around a person or in an entity.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Associate {
+    #[prost(enumeration = "AssociateRole", tag = "1")]
+    pub role: i32,
+    /// As far as the source gives it.
+    #[prost(message, optional, tag = "2")]
+    pub name: ::core::option::Option<Name>,
+}
+/// When and where a missing person was last known to be.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Disappearance {
+    /// Absent: not known.
+    #[prost(message, optional, tag = "1")]
+    pub date: ::core::option::Option<Date>,
+    /// Absent: not known.
+    #[prost(message, optional, tag = "2")]
+    pub place: ::core::option::Option<Place>,
+    /// Countries that the person may be on the way to.
+    #[prost(message, repeated, tag = "3")]
+    pub destinations: ::prost::alloc::vec::Vec<Country>,
+}
+/// A notice that someone else has published.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Published {
+    /// Who published it, e.g. "INTERPOL".
+    #[prost(string, tag = "1")]
+    pub publisher: ::prost::alloc::string::String,
+    /// Which of the publisher's notices, in its own word: "red", "yellow", "un/persons", "un/entities".
+    #[prost(string, tag = "2")]
+    pub category: ::prost::alloc::string::String,
+    /// The publisher's number of it, e.g. "2019/114539".
+    #[prost(string, tag = "3")]
+    pub number: ::prost::alloc::string::String,
+    /// Who asked for it. Absent: not given.
+    #[prost(message, optional, tag = "4")]
+    pub issuing_country: ::core::option::Option<Country>,
+    /// True: only what a list of notices shows of it; the whole says more.
+    #[prost(bool, tag = "5")]
+    pub summary: bool,
+}
+/// What became of a subject between two editions of a list, or between two notices that somebody published. The content around
+/// it is whole: a reader who does not look at this still has all that is said now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    #[prost(enumeration = "ChangeType", tag = "1")]
+    pub r#type: i32,
+    /// When the earlier edition was made, as published, e.g. "2026-02-27T00:00:09.554Z". Empty: the source does not date itself.
+    #[prost(string, tag = "2")]
+    pub since: ::prost::alloc::string::String,
+    /// When this edition was made, as published. Empty: the source does not date itself.
+    #[prost(string, tag = "3")]
+    pub edition: ::prost::alloc::string::String,
+    /// For AMENDED: what changed, field by field. Empty: not known one by one.
+    #[prost(message, repeated, tag = "4")]
+    pub fields: ::prost::alloc::vec::Vec<ChangedField>,
+    /// For RELISTED: the originator's reference of its last notice about the subject, which withdrew it. Otherwise empty.
+    #[prost(string, tag = "5")]
+    pub earlier_reference: ::prost::alloc::string::String,
+    /// For RELISTED: that notice's NoticeId, 32 bytes. Otherwise empty.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub earlier_notice_id: ::prost::bytes::Bytes,
+}
+/// One field before and after. Where a field holds several items, only those that came or went.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangedField {
+    /// The field in words, e.g. "alias", "date of birth". Never empty.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// What is not said any more. May have several lines.
+    #[prost(string, repeated, tag = "2")]
+    pub before: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What was not said before. May have several lines.
+    #[prost(string, repeated, tag = "3")]
+    pub after: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// What a sanctions list says about its own record. When the list was made is not here: a record that did not change is equal in
 /// the next list.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -372,6 +502,12 @@ pub struct Listing {
     pub sort_key: ::prost::alloc::string::String,
     #[prost(string, tag = "17")]
     pub sort_key_last_modified: ::prost::alloc::string::String,
+    /// Number of the Security Council's resolution, e.g. "1267". Empty: not given.
+    #[prost(string, tag = "18")]
+    pub resolution: ::prost::alloc::string::String,
+    /// What the listing asks for, e.g. an assets freeze; in the source's words.
+    #[prost(string, repeated, tag = "19")]
+    pub measures: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A piece of the source that found no field.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -535,6 +671,75 @@ impl BirthType {
             "BIRTH_TYPE_EXACT" => Some(Self::Exact),
             "BIRTH_TYPE_APPROXIMATELY" => Some(Self::Approximately),
             "BIRTH_TYPE_BETWEEN" => Some(Self::Between),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AssociateRole {
+    /// The source names someone and does not say more.
+    Unspecified = 0,
+    Father = 1,
+    Mother = 2,
+    /// Of an entity.
+    Administrator = 3,
+}
+impl AssociateRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ASSOCIATE_ROLE_UNSPECIFIED",
+            Self::Father => "ASSOCIATE_ROLE_FATHER",
+            Self::Mother => "ASSOCIATE_ROLE_MOTHER",
+            Self::Administrator => "ASSOCIATE_ROLE_ADMINISTRATOR",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ASSOCIATE_ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ASSOCIATE_ROLE_FATHER" => Some(Self::Father),
+            "ASSOCIATE_ROLE_MOTHER" => Some(Self::Mother),
+            "ASSOCIATE_ROLE_ADMINISTRATOR" => Some(Self::Administrator),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ChangeType {
+    Unspecified = 0,
+    /// The source says something else than before.
+    Amended = 1,
+    /// The source does not name the subject any more.
+    Delisted = 2,
+    /// The source names the subject again after a delisting.
+    Relisted = 3,
+}
+impl ChangeType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CHANGE_TYPE_UNSPECIFIED",
+            Self::Amended => "CHANGE_TYPE_AMENDED",
+            Self::Delisted => "CHANGE_TYPE_DELISTED",
+            Self::Relisted => "CHANGE_TYPE_RELISTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANGE_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CHANGE_TYPE_AMENDED" => Some(Self::Amended),
+            "CHANGE_TYPE_DELISTED" => Some(Self::Delisted),
+            "CHANGE_TYPE_RELISTED" => Some(Self::Relisted),
             _ => None,
         }
     }
@@ -1123,8 +1328,9 @@ pub struct PublicKey {
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
 }
-/// One item of the directory. Exactly one body; the numbers 1 to 63 are for bodies alone. A record with a body, a key usage, an
-/// algorithm, a kind of notice or a ceiling that the reader does not know is passed over: what it would allow is not allowed.
+/// One item of the directory. Exactly one body; the numbers 1 to 63 are for bodies alone. What a reader does not know it passes over,
+/// record by record (docs/PROTOCOL.md section 6), and what that record would allow is not allowed. So a prohibition stands in the record
+/// of what it forbids, never in one of its own.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Record {
     #[prost(oneof = "record::Body", tags = "1, 2, 3, 4, 5")]
@@ -1158,11 +1364,13 @@ pub struct Partner {
     /// For people, 1 to 128 bytes.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
+    /// A value that a reader does not know decides nothing.
     #[prost(enumeration = "PartnerCategory", tag = "4")]
     pub category: i32,
     /// Node identifier of the home that holds its mailbox and takes its submissions.
     #[prost(string, tag = "5")]
     pub home: ::prost::alloc::string::String,
+    /// A value that a reader does not know is read as SUSPENDED.
     #[prost(enumeration = "PartnerStatus", tag = "6")]
     pub status: i32,
     /// X.509 certificates (DER) of the authorities that issue its TLS certificates, 1 to 4, each at most 4 KiB.
@@ -1172,7 +1380,8 @@ pub struct Partner {
     #[prost(bytes = "bytes", repeated, tag = "8")]
     pub tls_keys: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
-/// A signing key of a partner. One key has one usage, and is never a TLS key.
+/// A signing key of a partner. One key has one usage, and is never a TLS key. The numbers 16 to 63 are kept for what narrows it: a
+/// reader that meets one it does not know passes over the record.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PartnerKey {
     /// Partner identifier.
@@ -1223,7 +1432,8 @@ pub struct Group {
     #[prost(string, repeated, tag = "2")]
     pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// A machine-readable cooperation agreement: the originators may send these kinds to the recipients, under these ceilings.
+/// A machine-readable cooperation agreement: the originators may send these kinds to the recipients, under these ceilings. The numbers
+/// 16 to 63 are kept for what narrows it, as in a key. An unknown kind beside known ones is passed over alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Agreement {
     /// 1 to 64 of A-Z a-z 0-9 . _ / -
@@ -1505,7 +1715,7 @@ pub struct Accepted {
     /// Members of named groups that the originator's agreements do not cover.
     #[prost(uint32, tag = "14")]
     pub passed_over: u32,
-    /// Leaf data of the directory records of the agreements used, 32 bytes each, ascending.
+    /// Leaf data of the directory records of the agreements used, 32 bytes each, ascending, at most 4,096.
     #[prost(bytes = "bytes", repeated, tag = "15")]
     pub agreements: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
@@ -1580,7 +1790,7 @@ pub struct MailboxStated {
     /// 32 bytes: RFC 6962 root over their NoticeIds in the order of the log.
     #[prost(bytes = "bytes", tag = "6")]
     pub root: ::prost::bytes::Bytes,
-    /// SHA-256 of the statement before this one about the same mailbox, 32 bytes. Empty for the first.
+    /// The log's leaf hash of the statement before this one about the same mailbox, 32 bytes. Empty for the first.
     #[prost(bytes = "bytes", tag = "7")]
     pub before: ::prost::bytes::Bytes,
 }
@@ -1662,7 +1872,7 @@ pub struct ItemProof {
     /// Place among the statement's items, from 0.
     #[prost(uint64, tag = "1")]
     pub index: u64,
-    /// RFC 6962 section 2.1.1, 32 bytes each.
+    /// RFC 6962 section 2.1.1, 32 bytes each, at most 64.
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub path: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(oneof = "item_proof::Item", tags = "3, 4, 5")]
@@ -1701,6 +1911,7 @@ pub struct Evidence {
     /// 32 bytes.
     #[prost(bytes = "bytes", tag = "3")]
     pub salt: ::prost::bytes::Bytes,
+    /// At most 4,096.
     #[prost(message, repeated, tag = "4")]
     pub items: ::prost::alloc::vec::Vec<ItemProof>,
     /// The serialized Envelope of the notice, as signed. Empty where the statement is about many.
@@ -1709,7 +1920,7 @@ pub struct Evidence {
     /// The directory head that the statement names, a serialized Envelope.
     #[prost(bytes = "bytes", tag = "6")]
     pub directory_head: ::prost::bytes::Bytes,
-    /// The records needed: partners and the keys that signed.
+    /// The records needed, at most 256: partners and the keys that signed, the node, and what else shall be shown.
     #[prost(message, repeated, tag = "7")]
     pub records: ::prost::alloc::vec::Vec<RecordProof>,
 }
@@ -1725,7 +1936,7 @@ pub struct RecordProof {
     /// 32 bytes.
     #[prost(bytes = "bytes", tag = "3")]
     pub salt: ::prost::bytes::Bytes,
-    /// RFC 6962 section 2.1.1, 32 bytes each.
+    /// RFC 6962 section 2.1.1, 32 bytes each, at most 64.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub path: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }

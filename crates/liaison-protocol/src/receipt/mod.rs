@@ -10,6 +10,7 @@ use prost::Message as _;
 
 use crate::envelope::Envelope;
 use crate::id::{Hash, LeafIndex, Micros};
+use crate::limits::{RECEIPT_ITEMS_MAX, RECEIPT_RECORDS_MAX};
 use crate::proto;
 use crate::reason::Refusal;
 use crate::tlog::checkpoint::{BadNote, SignedNote};
@@ -17,12 +18,8 @@ use crate::tlog::entry::{Opening, Salt};
 use crate::tlog::proof_file::ProofFile;
 use crate::wire::{self, Kind, Shape, choice, many, one};
 
-/// Records that one receipt carries at most.
-const RECORDS_MAX: usize = 256;
 /// Hashes of one path: a tree of 2^64 leaves.
 const PATH_MAX: usize = 64;
-/// Items that one receipt shows at most.
-const ITEMS_SHOWN_MAX: usize = 4_096;
 /// The form of `Evidence` that this program writes.
 pub const EVIDENCE_VERSION: u32 = 1;
 
@@ -75,10 +72,10 @@ pub static EVIDENCE: Shape = Shape {
         one(1, "version", Kind::Varint),
         one(2, "statement", Kind::Bytes),
         one(3, "salt", Kind::Bytes),
-        many(4, "items", Kind::Message(&ITEM_PROOF), ITEMS_SHOWN_MAX),
+        many(4, "items", Kind::Message(&ITEM_PROOF), RECEIPT_ITEMS_MAX),
         one(5, "notice", Kind::Bytes),
         one(6, "directory_head", Kind::Bytes),
-        many(7, "records", Kind::Message(&RECORD_PROOF), RECORDS_MAX),
+        many(7, "records", Kind::Message(&RECORD_PROOF), RECEIPT_RECORDS_MAX),
     ],
 };
 

@@ -16,11 +16,12 @@ use super::super::pin::{self, Growth, Seen};
 use super::files::{self, Certificate, Rights};
 use super::wire::{self, Wire};
 use super::{Fact, Missing, and, bounded};
-use crate::app::inspect::{self, Inspected};
+use crate::app::inspect::{self, Inspected, Listed};
 use crate::cli::operate;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::config::folder::open_all;
+use crate::peer::DenyList;
 
 /// Everything that is known of a node.
 pub(in crate::cli::doctor) struct Node {
@@ -45,6 +46,9 @@ pub(in crate::cli::doctor) struct Found {
     pub(in crate::cli::doctor) trust: Fact<Trust>,
     /// The newest sealed directory, of a chain that goes back to the trust file.
     pub(in crate::cli::doctor) directory: Fact<Arc<Directory>>,
+    /// Entries of the deny list; None: none is configured.
+    pub(in crate::cli::doctor) denied: Fact<Option<usize>>,
+    pub(in crate::cli::doctor) revocation: Vec<Listed>,
     /// That the address can be listened on; before a start only.
     pub(in crate::cli::doctor) port: Fact<()>,
     pub(in crate::cli::doctor) status: Fact<GetStatusResponse>,
@@ -149,6 +153,8 @@ async fn look(config: &Path, settings: Settings, absent: Vec<String>, pre: bool,
         port: if pre { port(settings.partners) } else { Err(Missing::NotHere("the node has it")) },
         machine: machine(&settings.data),
         growth: Growth { file, pinned, path },
+        denied: denied(&settings, &directory),
+        revocation: inspect::revocation_lists(&settings.revocation, clock.now()),
         settings,
         absent,
         certificate,
@@ -167,6 +173,13 @@ fn newest(settings: &Settings, trust: &Trust) -> Fact<Arc<Directory>> {
     let all = open_all(&settings.directory, trust).map_err(|bad| Missing::Failed(bad.to_string()))?;
     let none = || Missing::Failed(format!("{}: holds no sealed directory", settings.directory.display()));
     all.last().cloned().ok_or_else(none)
+}
+
+fn denied(settings: &Settings, directory: &Fact<Arc<Directory>>) -> Fact<Option<usize>> {
+    let Some(file) = &settings.denied else { return Ok(None) };
+    let directory = directory.as_ref().map_err(|_| Missing::After(Code::D02))?;
+    let list = DenyList::parse(&files::text(file)?, directory.head().name());
+    list.map(|list| Some(list.len())).map_err(|bad| Missing::Failed(format!("{}: {bad}", file.display())))
 }
 
 async fn ask(socket: &Path, since: u64) -> Fact<GetStatusResponse> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use liaison_client::{Client, ClientError, Endpoint, KnownDirectory};
-use liaison_protocol::id::{Hash, Micros};
+use liaison_protocol::id::{Hash, Micros, NodeId};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::proto::GetMailboxResponse;
 use liaison_protocol::reason::Class;
@@ -186,9 +186,11 @@ async fn ask(
 
 fn endpoint(folder: &Path, file: &ContextFile) -> Fact<Endpoint> {
     let text = |path: &Path| files::text(&folder.join(path)).map(|text| text.to_string());
+    let node = file.node_id.as_deref().map(str::parse::<NodeId>).transpose();
     Ok(Endpoint {
         address: file.node.clone(),
         server_name: file.server_name.clone(),
+        node: node.map_err(|error| Missing::Failed(format!("node_id: {error}")))?,
         authority_pem: text(&file.authority)?,
         certificate_pem: text(&file.certificate)?,
         key_pem: text(&file.key)?,

@@ -1,6 +1,8 @@
 //! D: the trust file, the directory it vouches for, and what the directory says of whoever asks.
 
-use liaison_protocol::directory::{self, Agreement, RecordBody, VerifiedHead};
+use std::sync::Arc;
+
+use liaison_protocol::directory::{self, Agreement, Directory, RecordBody, VerifiedHead};
 use liaison_protocol::id::{Micros, Origin};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::proto::PartnerStatus;
@@ -10,9 +12,12 @@ use liaison_protocol::trust::Trust;
 use super::super::check::{Check, Code, Fix};
 use super::super::facts::{Fact, Missing, node, partner};
 use super::{SOON, count, day, folder_of, on, quoted, span, when};
+use crate::app::inspect::Listed;
+use crate::authority::edition::Edition;
+use crate::authority::lint;
 use crate::peer::Identity;
 
-use Code::{C08, D01, D02, D03, D04, D05, D06, D07};
+use Code::{C08, D01, D02, D03, D04, D05, D06, D07, D08, D09, D10};
 
 /// The record of the node that is configured here.
 pub(super) fn listed(found: &node::Found) -> Fact<directory::Node> {
@@ -81,6 +86,11 @@ pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check
                     ),
                 }
             })
+        }),
+        D08 => denied(&found.denied),
+        D09 => revocation(&found.revocation, facts.now),
+        D10 => when(D10, &found.directory, D02, |directory| {
+            troubles(directory, facts.now, Fix::Look(format!("liaison directory lint --folder {folder}")))
         }),
         _ => when(D07, &found.trust, D01, |trust| {
             when(D07, &listed(found), D04, |node| {
@@ -204,4 +214,63 @@ fn log(trust: &Trust, origin: &Origin, key: &PublicKey, file: &std::path::Path) 
     let found =
         format!("it does not name {origin} with the key that the directory lists: receipts will not verify");
     Check::failed(D07, found, Fix::Run(format!("echo 'log {expected}' >> {}", quoted(file))))
+}
+
+/// What `liaison directory lint` warns of and no other check says: the head's age is D03's and ending agreements are D05's finding, and
+/// how many keys an authority has is its own decision.
+fn troubles(directory: &Arc<Directory>, now: Micros, look: Fix) -> Check {
+    use lint::Check as Trouble;
+    if !directory.agreements().iter().any(|one| one.from <= now && now < one.until) {
+        return super::needs(D10, D05);
+    }
+    let elsewhere = [
+        Trouble::HeadOverdue,
+        Trouble::HeadRenewalDue,
+        Trouble::ThresholdOfOne,
+        Trouble::AgreementLapsed,
+        Trouble::AgreementLapsing,
+    ];
+    let findings = lint::lint(&Edition::signed(directory.clone()), now);
+    let warns = |finding: &&lint::Finding| {
+        finding.check.level() == lint::Level::Warning && !elsewhere.contains(&finding.check)
+    };
+    let all: Vec<_> = findings.iter().filter(warns).collect();
+    let Some(first) = all.first() else { return Check::ok(D10, "nothing that lint warns of") };
+    let more = if all.len() > 1 { format!("; and {} more", all.len() - 1) } else { String::new() };
+    Check::warning(D10, format!("{} {}: {}{more}", first.check.code(), first.subject, first.text), look)
+}
+
+fn denied(denied: &Fact<Option<usize>>) -> Check {
+    let fix = || {
+        Fix::Do("mend the line: a node does not start with it, and a running one keeps the list that it has".into())
+    };
+    on(D08, denied, fix, |entries| match entries {
+        None => Check::ok(D08, "none is configured"),
+        Some(entries) => Check::ok(D08, count(*entries as u64, "entry", "entries")),
+    })
+}
+
+/// Where lists are configured for an authority and none may be believed, nobody with its certificates is let in.
+fn revocation(lists: &[Listed], now: Micros) -> Check {
+    let fix =
+        || Fix::Do("fetch the newest list from its authority; a running node reads it within a second".into());
+    let shut: Vec<_> = lists.iter().filter(|one| one.until.is_none()).collect();
+    let refused: Vec<_> = lists.iter().flat_map(|one| one.refused.iter().map(String::as_str)).collect();
+    if !shut.is_empty() {
+        let names: Vec<_> = shut.iter().map(|one| one.authority.display().to_string()).collect();
+        let why = if refused.is_empty() { String::new() } else { format!(": {}", refused.join("; ")) };
+        let found =
+            format!("no list may be believed for {}, so none of its certificates is let in{why}", names.join(", "));
+        return Check::failed(D09, found, fix());
+    }
+    if !refused.is_empty() {
+        return Check::warning(D09, refused.join("; "), fix());
+    }
+    match lists.iter().filter_map(|one| one.until).min() {
+        None => Check::ok(D09, "none is configured"),
+        Some(until) if until.since(now) < SOON[2] => {
+            Check::warning(D09, format!("the next one is due in {}", span(until.since(now))), fix())
+        }
+        Some(until) => Check::ok(D09, format!("the next one is due in {}", span(until.since(now)))),
+    }
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use liaison_protocol::directory::Node;
-use liaison_protocol::id::{Micros, PartnerId, SystemId};
+use liaison_protocol::id::{Micros, NodeId, PartnerId, SystemId};
 use liaison_protocol::proto::PartnerCategory;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{BACKDATED_US, Changing, LEAF_DAYS, day, failed, new_key, output, read, validity, write_pair};
 use crate::authority::pki::Authority;
-use crate::authority::{directory_file, files};
+use crate::authority::{directory_file, files, words};
 use crate::cli::context::{self, ContextFile};
 use crate::cli::{Exit, Failure};
 
@@ -25,6 +25,8 @@ pub(in crate::cli) struct Enrolment {
     pub(in crate::cli) system: SystemId,
     /// The groups it joins; each must be in directory.toml.
     pub(in crate::cli) groups: Vec<PartnerId>,
+    /// The node that holds its mailbox; None where there is only one.
+    pub(in crate::cli) home: Option<NodeId>,
 }
 
 impl Changing {
@@ -43,6 +45,7 @@ impl Changing {
             category: category.into(),
             system: system.clone(),
             groups: vec![group.clone()],
+            home: None,
         };
         Ok(self.enrol(&[enrolment])?.remove(0))
     }
@@ -52,7 +55,6 @@ impl Changing {
         let file = self.path.join("directory.toml");
         let bad = failed(&file);
         let mut document = self.document()?;
-        let node = self.newest().nodes().next().ok_or_else(|| bad(&"there is no node"))?;
         // Everything that can be wrong with the request is looked at before the first file is made.
         for enrolment in enrolments {
             self.judge(enrolment, &mut document)?;
@@ -64,6 +66,7 @@ impl Changing {
         .map_err(|error| failed(&self.path.join("pki"))(&error))?;
         let mut contexts = Vec::with_capacity(enrolments.len());
         for (number, enrolment) in (self.next_number(&document)..).zip(enrolments) {
+            let node = self.home_of(enrolment)?;
             let (folder, keys) = self.equip(enrolment, &pki, node)?;
             let mut record = Table::new();
             record["number"] = value(i64::from(number));
@@ -98,6 +101,23 @@ impl Changing {
         self.write(&document)
     }
 
+    /// Nobody is given a home by chance: where there are several nodes, one has to be named.
+    fn home_of(&self, enrolment: &Enrolment) -> Result<&Node, Failure> {
+        let nodes: Vec<_> = self.newest().nodes().collect();
+        let ids = words::list(nodes.iter().map(|node| &node.id));
+        match (&enrolment.home, nodes.as_slice()) {
+            (Some(home), _) => self.newest().node(home).ok_or_else(|| {
+                Failure::new(Exit::NotFound, format!("there is no node {home}; there are {ids}"))
+                    .next("liaison directory sign, if directory.toml lists it already")
+            }),
+            (None, [only]) => Ok(only),
+            (None, _) => {
+                let text = format!("which node is the home of {}? There are {ids}", enrolment.partner);
+                Err(Failure::new(Exit::Usage, text).next("--home NODE"))
+            }
+        }
+    }
+
     fn judge(&self, enrolment: &Enrolment, document: &mut DocumentMut) -> Result<(), Failure> {
         let Enrolment { partner, category, groups, .. } = enrolment;
         if self.newest().partner(partner).is_some() {
@@ -111,6 +131,7 @@ impl Changing {
         }
         directory_file::value("PARTNER_CATEGORY", category, PartnerCategory::from_str_name, "category")
             .map_err(|problem| Failure::new(Exit::Usage, problem))?;
+        self.home_of(enrolment)?;
         match groups.iter().find(|group| members_of(document, group).is_none()) {
             Some(group) => {
                 let file = self.path.join("directory.toml");
@@ -167,6 +188,7 @@ impl Changing {
             system: enrolment.system.to_string(),
             node: node.addresses.first().cloned().unwrap_or_default(),
             server_name: Some(node.id.to_string()),
+            node_id: Some(node.id.to_string()),
             authority: "authority.pem".into(),
             certificate: "tls.pem".into(),
             key: "tls.key".into(),

@@ -218,6 +218,7 @@ fn in_lines(step: &Step, folder: &str) -> Vec<String> {
         Step::Agree(text) | Step::Form(text) => {
             ["add:".into()].into_iter().chain(text.lines().map(|line| format!("  {line}"))).collect()
         }
+        Step::Fill(group) => vec![format!("in [[group]] {group}, list members: it has none who could get it")],
         Step::Enrol(partner) => vec![format!("enrol it: liaison partner add {partner} --folder {folder}")],
         Step::Reinstate(partner) => vec![format!("in [[partner]] {partner}:"), "  status = \"active\"".into()],
         Step::NoticeKey(partner) => {
@@ -239,6 +240,7 @@ fn step_to_json(step: &Step, folder: &str) -> Value {
         Step::Enrol(partner) => {
             json!({"step": "enrol", "command": format!("liaison partner add {partner} --folder {folder}")})
         }
+        Step::Fill(group) => json!({"step": "fill", "group": group.to_string()}),
         Step::Reinstate(partner) => json!({"step": "reinstate", "partner": partner.to_string()}),
         Step::NoticeKey(partner) => json!({"step": "notice_key", "partner": partner.to_string()}),
     }

@@ -9,7 +9,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::super::folder::{Changing, DRAFT, Enrolment, NetworkFolder};
 use crate::authority::explain::{Question, Remedy, Step, explain};
-use crate::cli::output;
+use crate::cli::{Exit, output};
 
 struct Stage {
     folder: TempDir,
@@ -28,6 +28,7 @@ fn enrolment(partner: &str, group: &str) -> Enrolment {
         category: "national-central-bureau".into(),
         system: "ops-1".parse().unwrap(),
         groups: vec![id(group)],
+        home: None,
     }
 }
 
@@ -39,6 +40,7 @@ impl Stage {
         let (network, node) = ("a.example".parse().unwrap(), "hub-1".parse().unwrap());
         let network = NetworkFolder::create(&path, &network, &node, "127.0.0.1:7443", &[]).unwrap();
         network.add_group(&id("EAST")).unwrap();
+        network.add_group(&id("NOBODY")).unwrap();
         network.enrol(&[enrolment("FR", "MEMBERS"), enrolment("KE", "MEMBERS"), enrolment("BR", "EAST")]).unwrap();
         let mut stage = Self { network, folder, text: String::new() };
         let mut document: DocumentMut = std::fs::read_to_string(stage.file()).unwrap().parse().unwrap();
@@ -80,6 +82,12 @@ impl Stage {
                 }
                 Step::Agree(further) => text += further,
                 Step::Form(group) => text += &group.replace("[]", "[\"KE\"]"),
+                Step::Fill(group) => {
+                    let mut document: DocumentMut = text.parse().unwrap();
+                    find(&mut document, "group", group.as_str())["members"] =
+                        value(toml_edit::Array::from_iter(["FR", "KE"]));
+                    text = document.to_string();
+                }
                 Step::Enrol(partner) => {
                     self.network.enrol(&[enrolment(partner.as_str(), "EAST")]).unwrap();
                     continue;
@@ -150,6 +158,7 @@ fn every_remedy_is_enough() {
         (with(&["KE"], &["EAST"], &|_| {}), Reason::NotCovered, 1),
         (with(&[], &["EAST", "WEST"], &|_| {}), Reason::NotCovered, 1),
         (with(&["US"], &[], &|_| {}), Reason::NotCovered, 1),
+        (with(&[], &["NOBODY"], &|_| {}), Reason::NotCovered, 1),
         (with(&["KE"], &[], &|asked| asked.at = asked.at.plus(4 * year)), Reason::KeyNotInForce, 1),
     ];
     for (nth, (asked, reason, ways)) in rows.iter().enumerate() {
@@ -189,4 +198,37 @@ fn what_no_change_to_the_directory_could_allow_has_no_remedy() {
     }
     let stranger = Question { from: id("US"), ..question(&["KE"], &[]) };
     assert!(explain(&stage.network.edition(DRAFT).unwrap(), &stranger).is_err());
+}
+
+#[test]
+fn a_sealed_directory_that_somebody_edited_is_refused_whichever_byte_it_was() {
+    let mut stage = Stage::set();
+    for _ in 0..2 {
+        stage.network.sign().unwrap();
+    }
+    let path = stage.folder.path().join("n");
+    let published = path.join("directory/directory-000003.sealed");
+    let elsewhere = stage.folder.path().join("sent-by-mail.sealed");
+    std::fs::rename(&published, &elsewhere).unwrap();
+    let network = NetworkFolder::open(&path).unwrap();
+    let name = elsewhere.to_str().unwrap();
+    assert_eq!(network.edition(name).unwrap().version().map(|version| version.0), Some(3));
+    let sealed = std::fs::read(&elsewhere).unwrap();
+    for nth in 0..sealed.len() {
+        let mut edited = sealed.clone();
+        edited[nth] ^= 1;
+        std::fs::write(&elsewhere, edited).unwrap();
+        let Err(refused) = network.edition(name) else { panic!("byte {nth} does not count") };
+        assert_eq!(refused.exit, Exit::Unverified, "byte {nth}: {}", refused.message);
+        assert!(refused.next.unwrap().contains("never edited by hand"));
+    }
+    // In the folder itself nothing works until it is put back; and nobody believes a version without the one before it.
+    std::fs::copy(&elsewhere, &published).unwrap();
+    let Err(refused) = NetworkFolder::open(&path) else { panic!("an edited directory was believed") };
+    assert_eq!(refused.exit, Exit::Unverified);
+    std::fs::remove_file(&published).unwrap();
+    std::fs::write(&elsewhere, sealed).unwrap();
+    std::fs::remove_file(path.join("directory/directory-000002.sealed")).unwrap();
+    let Err(refused) = NetworkFolder::open(&path).unwrap().edition(name) else { panic!("it follows nothing") };
+    assert!(refused.message.contains("the version before it is needed"), "{}", refused.message);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::ack::{Acknowledgement, Item};
 use crate::directory::{Agreement, Partner, RecordBody, VerifiedHead, verify_record};
 use crate::envelope::{ACKNOWLEDGEMENT_TYPE, ENVELOPE, Envelope, Expect, MANIFEST_TYPE};
-use crate::id::{AgreementDigest, Hash, LeafIndex, Micros, NoticeId, Origin, PartnerId, PartnerNumber};
+use crate::id::{AgreementDigest, Hash, LeafIndex, Micros, NodeId, NoticeId, Origin, PartnerId, PartnerNumber};
 use crate::keyring::{TrustedKey, Usage};
 use crate::manifest::{Manifest, SignedManifest, known};
 use crate::proto;
@@ -25,13 +25,16 @@ pub(super) struct Known {
     partners: BTreeMap<PartnerNumber, Partner>,
     keys: Vec<(PartnerId, TrustedKey)>,
     pub(super) logs: Vec<VerifierKey>,
+    nodes: Vec<(NodeId, Origin)>,
+    groups: BTreeMap<PartnerId, Vec<PartnerId>>,
     agreements: Vec<(AgreementDigest, Agreement)>,
 }
 
 impl Known {
     pub(super) fn under(head: VerifiedHead) -> Self {
-        let (partners, keys, logs, agreements) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { head, partners, keys, logs, agreements }
+        let (partners, groups) = (BTreeMap::new(), BTreeMap::new());
+        let (keys, logs, nodes, agreements) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { head, partners, keys, logs, nodes, groups, agreements }
     }
 
     pub(super) fn take(&mut self, record: &proto::RecordProof) -> Result<(), String> {
@@ -41,9 +44,15 @@ impl Known {
                 self.partners.insert(partner.number, partner);
             }
             RecordBody::Key(partner, key) => self.keys.push((partner, key)),
-            RecordBody::Node(node) => self.logs.extend(VerifierKey::of_log(&node.log_origin, node.log_key)),
+            RecordBody::Node(node) => {
+                self.logs.extend(VerifierKey::of_log(&node.log_origin, node.log_key));
+                self.nodes.push((node.id, node.log_origin));
+            }
             RecordBody::Agreement(agreement) => self.agreements.push((AgreementDigest(leaf_data), agreement)),
-            RecordBody::Group(_) | RecordBody::PassedOver(_) => {}
+            RecordBody::Group(group) => {
+                self.groups.insert(group.id, group.members);
+            }
+            RecordBody::PassedOver(_) => {}
         }
         Ok(())
     }
@@ -51,6 +60,26 @@ impl Known {
     fn partner(&self, number: PartnerNumber) -> Result<&PartnerId, String> {
         let found = self.partners.get(&number).map(|partner| &partner.id);
         found.ok_or_else(|| format!("expected a record of partner number {}, found none", number.0))
+    }
+
+    /// A partner that may act under this head.
+    fn active(&self, number: PartnerNumber) -> Result<&PartnerId, String> {
+        let id = self.partner(number)?;
+        match self.partners.get(&number).map(|partner| partner.status) {
+            Some(proto::PartnerStatus::Active) => Ok(id),
+            _ => Err(format!("expected a partner that may act, found {id} suspended")),
+        }
+    }
+
+    /// The originator's notices are taken at its home alone.
+    pub(super) fn at_home(&self, originator: PartnerNumber, log: &Origin) -> Result<(), String> {
+        let home = self.partners.get(&originator).map(|partner| &partner.home);
+        let node = self.nodes.iter().find(|(_, origin)| origin == log).map(|(node, _)| node);
+        if home.is_some() && home == node {
+            return Ok(());
+        }
+        let found = home.map_or("none", |home| home.as_str());
+        Err(format!("expected the originator's home to be the node with log {log}, found {found}"))
     }
 
     fn keys_of(&self, partner: &PartnerId) -> Vec<TrustedKey> {
@@ -71,7 +100,7 @@ impl Known {
         if found != accepted.notice {
             return Err(format!("expected notice {}, found {found}", accepted.notice));
         }
-        let originator = self.partner(accepted.originator)?;
+        let originator = self.active(accepted.originator)?;
         let keys = self.keys_of(originator);
         let expect =
             Expect { network: self.head.network(), payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys };
@@ -99,7 +128,7 @@ impl Known {
         log: &Origin,
         at: Micros,
     ) -> Result<(PartnerId, Micros), String> {
-        let recipient = self.partner(acknowledged.recipient)?;
+        let recipient = self.active(acknowledged.recipient)?;
         let keys = self.keys_of(recipient);
         let expect = Expect {
             network: self.head.network(),
@@ -123,10 +152,33 @@ impl Known {
         }
     }
 
-    /// The agreements that are shown and were used, in words.
-    pub(super) fn agreements_of(&self, accepted: &Accepted) -> impl Iterator<Item = String> {
+    /// What the agreements used say, of those that are shown. One that does not cover the notice cannot have let it pass.
+    pub(super) fn agreements_of(&self, accepted: &Accepted, at: Micros) -> Result<Vec<String>, String> {
         let used = self.agreements.iter().filter(|(digest, _)| accepted.agreements.contains(digest));
-        used.map(|(_, agreement)| format!("Agreement {} let it pass: {}", agreement.id, agreement.legal_basis))
+        used.map(|(_, agreement)| covers(agreement, accepted, at)).collect()
+    }
+
+    /// Whether the notice is for a partner that the node says it is for: named, or in a group and not exempted.
+    fn addressed(&self, partner: &PartnerId, manifest: Option<&Manifest>) -> Result<String, String> {
+        let audience = &manifest.ok_or("expected the notice beside its recipients, found none")?.audience;
+        if audience.partners.contains(partner) {
+            return Ok(format!("It is for {partner}."));
+        }
+        let otherwise = || Err(format!("expected a recipient that the notice names, found {partner}"));
+        if audience.exempted.contains(partner) || audience.groups.is_empty() {
+            return otherwise();
+        }
+        let shown = |group: &PartnerId| self.groups.get(group);
+        if let Some(group) =
+            audience.groups.iter().find(|group| shown(group).is_some_and(|of| of.contains(partner)))
+        {
+            return Ok(format!("It is for {partner}, a member of {group}."));
+        }
+        if audience.groups.iter().all(|group| shown(group).is_some()) {
+            return otherwise();
+        }
+        let groups: Vec<_> = audience.groups.iter().map(PartnerId::as_str).collect();
+        Ok(format!("It is for {partner}, whom the node counts to {}.", groups.join(" or ")))
     }
 
     pub(super) fn item(
@@ -142,7 +194,7 @@ impl Known {
             (Event::Accepted(accepted), Some(Shown::Recipient(shown))) => {
                 let number = PartnerNumber(shown.number);
                 let data = items::recipient(&salt(&shown.salt)?, number);
-                let text = addressed(self.partner(number)?, manifest)?;
+                let text = self.addressed(self.partner(number)?, manifest)?;
                 (data, accepted.recipients_root, accepted.recipient_count, text)
             }
             (
@@ -191,18 +243,18 @@ impl Known {
     }
 }
 
-/// Whether the notice is for a partner that the node says it is for: named, or in a group and not exempted. Who is in a group was the
-/// directory's to say.
-fn addressed(partner: &PartnerId, manifest: Option<&Manifest>) -> Result<String, String> {
-    let audience = &manifest.ok_or("expected the notice beside its recipients, found none")?.audience;
-    if audience.partners.contains(partner) {
-        return Ok(format!("It is for {partner}."));
+/// What an agreement says of a notice that it let pass. Its window is shown: a node whose clocks disagree goes by either.
+fn covers(agreement: &Agreement, accepted: &Accepted, at: Micros) -> Result<String, String> {
+    let within = agreement.kinds.contains(&accepted.kind)
+        && accepted.handling.code <= agreement.highest_handling
+        && accepted.handling.tlp <= agreement.highest_tlp
+        && accepted.precedence <= agreement.highest_precedence;
+    if !within {
+        return Err(format!("expected agreement {} to cover the notice, found that it does not", agreement.id));
     }
-    if audience.exempted.contains(partner) || audience.groups.is_empty() {
-        return Err(format!("expected a recipient that the notice names, found {partner}"));
-    }
-    let groups: Vec<_> = audience.groups.iter().map(PartnerId::as_str).collect();
-    Ok(format!("It is for {partner}, through {}.", groups.join(" or ")))
+    let Agreement { id, from, until, legal_basis, .. } = agreement;
+    let when = if (*from..*until).contains(&at) { "in force then" } else { "not in force by that clock" };
+    Ok(format!("The node names agreement {id}, {when}: {legal_basis}"))
 }
 
 /// What an item did, in words, where it is not just what its verdict says.
@@ -210,7 +262,7 @@ fn effect(verdict: proto::Verdict, moved: Moved) -> Result<&'static str, String>
     let decides = verdict != proto::Verdict::Received;
     match (decides, moved.delivery, moved.decision) {
         (false, _, true) => Err("expected RECEIVED to decide nothing, found that it decided".into()),
-        (_, false, false) => Ok(" (settled nothing: said before, or too late)"),
+        (_, false, false) => Ok(" (settled nothing)"),
         (true, true, false) => Ok(" (handed over; too late to decide)"),
         _ => Ok(""),
     }
