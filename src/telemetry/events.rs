@@ -117,6 +117,12 @@ pub static EVENTS: &[Event] = &[
         meaning: "A connection was turned away or cut because a limit stands against it. `count`: so many since the last such line.",
     },
     Event {
+        name: "h2.abuse",
+        reasons: Reasons::Words(&["goaway", "control_frames"]),
+        fields: &["reason", "code", "identity", "peer_address"],
+        meaning: "A caller was cut off for what it did with HTTP/2: told to go away with that error code, or too many frames that open no stream.",
+    },
+    Event {
         name: "call.limited",
         reasons: Reasons::Words(&["calls_per_owner", "bytes_per_owner", "bytes"]),
         fields: &["reason", "identity", "count"],

@@ -130,7 +130,8 @@ fn every_reason_word_of_the_catalogue_is_given_and_no_other() {
             }
             let bodies = text.split("fn reason(").skip(1).filter_map(|rest| rest.split("\n    }\n").next());
             let arms = bodies.flat_map(|body| body.split("=> \"").skip(1));
-            let given = text.split("reason = \"").skip(1).chain(text.split("limited(\"").skip(1));
+            let given =
+                ["reason = \"", "limited(\"", "abused(\""].into_iter().flat_map(|begin| text.split(begin).skip(1));
             words.extend(arms.chain(given).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
         }
         words
