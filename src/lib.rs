@@ -6,8 +6,10 @@ pub mod authority;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod counts;
 pub mod exchange;
 pub mod grpc;
+pub mod http;
 pub mod import;
 pub mod peer;
 pub mod policy;
@@ -15,6 +17,7 @@ pub mod sequencer;
 pub mod shutdown;
 pub mod state;
 pub mod store;
+pub mod telemetry;
 pub mod tls;
 
 #[cfg(test)]

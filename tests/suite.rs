@@ -11,6 +11,8 @@ mod doctor;
 mod import;
 #[path = "line/mod.rs"]
 mod line;
+#[path = "operate/mod.rs"]
+mod operate;
 #[path = "outsider/mod.rs"]
 mod outsider;
 #[path = "path/mod.rs"]

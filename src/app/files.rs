@@ -1,7 +1,7 @@
 //! Files that may change while the node runs: sealed directories, its certificate, revocation lists and the deny list. What follows
 //! from a change is one thing: who may come in is compiled anew, and everyone inside is judged again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,12 +57,24 @@ impl Exclusions {
             deny_files: Watched::new(settings.denied.clone()),
             revocations,
         };
-        exclusions.read_denied().map_err(|(path, problem)| CannotServe::File { path, problem })?;
+        exclusions.read_denied().map_err(|(path, problem)| CannotServe::File {
+            key: "tls.denied",
+            path,
+            problem,
+        })?;
         // What has just been read is nothing new to the first look.
         exclusions.list_files.has_changed();
         exclusions.deny_files.has_changed();
         exclusions.certificate_files.has_changed();
         Ok(exclusions)
+    }
+
+    /// Whether a start would take what the configuration names; nothing is remembered of it.
+    pub(super) fn check(settings: &Settings, network: &NetworkName) -> Result<(), CannotServe> {
+        Revocations::open(&settings.revocation, &settings.data)?;
+        let Some(path) = &settings.denied else { return Ok(()) };
+        let bad = |problem| CannotServe::File { key: "tls.denied", path: path.clone(), problem };
+        read_deny_list(path, network).map(drop).map_err(bad)
     }
 
     /// Identities, less those who are shut out.
@@ -71,16 +83,8 @@ impl Exclusions {
     }
 
     fn read_denied(&mut self) -> Result<bool, (PathBuf, String)> {
-        use std::io::Read as _;
         let Some(path) = self.deny_file.clone() else { return Ok(false) };
-        let mut text = String::new();
-        let file = std::fs::File::open(&path).map(|file| file.take(DENY_LIST_BYTES_MAX + 1));
-        let read = file.and_then(|mut file| file.read_to_string(&mut text));
-        let read = read.map_err(|error| error.to_string()).and_then(|read| match read as u64 {
-            DENY_LIST_BYTES_MAX.. => Err(format!("larger than {DENY_LIST_BYTES_MAX} bytes")),
-            _ => DenyList::parse(&text, &self.network).map_err(|bad| bad.to_string()),
-        });
-        let list = read.map_err(|problem| (path, problem))?;
+        let list = read_deny_list(&path, &self.network).map_err(|problem| (path, problem))?;
         let changed = list != *self.denied;
         self.denied = Arc::new(list);
         Ok(changed)
@@ -105,6 +109,17 @@ impl Exclusions {
             self.lists = Arc::new(self.revocations.lists());
         }
         (read.changed, read.problems)
+    }
+}
+
+fn read_deny_list(path: &Path, network: &NetworkName) -> Result<DenyList, String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map(|file| file.take(DENY_LIST_BYTES_MAX + 1));
+    let read = file.and_then(|mut file| file.read_to_string(&mut text)).map_err(|error| error.to_string())?;
+    match read as u64 {
+        DENY_LIST_BYTES_MAX.. => Err(format!("larger than {DENY_LIST_BYTES_MAX} bytes")),
+        _ => DenyList::parse(&text, network).map_err(|bad| bad.to_string()),
     }
 }
 

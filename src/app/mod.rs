@@ -1,12 +1,16 @@
 //! The life of a node: everything is read and bound first, then started in order, and stopped in reverse.
 
+mod check;
 mod directory;
 mod files;
 mod guard;
 pub mod inspect;
 mod operator;
+mod ops;
 mod revocations;
 mod watched;
+
+pub use check::{Checked, check};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::StreamExt as _;
 use liaison_client::key_file;
 use liaison_protocol::directory::Directory;
 use liaison_protocol::id::{NodeId, Origin};
@@ -23,13 +28,16 @@ use liaison_protocol::trust::Trust;
 use crate::clock::{SharedClock, SystemEntropy};
 use crate::config::Settings;
 use crate::config::folder::{BadFolder, open_all};
+use crate::counts::Counts;
 use crate::exchange::{self, Directories, Exchange};
 use crate::grpc;
+use crate::http::{self, Ops};
 use crate::peer::Identities;
 use crate::sequencer::{self, CannotStart, Recovered, Transmitted};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Store, WriterError};
+use crate::telemetry::Audit;
 use crate::tls::{Acceptor, BadCredentials, Credentials, Door, Limits, with_limits};
 
 /// Calls under way when the node is told to stop may take this long; then their lines are cut.
@@ -37,39 +45,51 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The last batch and the last note may take this long.
 const LAST_BATCH_MAX: Duration = Duration::from_secs(30);
 
-/// Why a node does not serve. One line, naming the file or field.
+/// An answer to monitoring may take this long when everything else has ended.
+const ASKED_MAX: Duration = Duration::from_secs(1);
+
+/// Why a node does not serve. One line, naming the key of the configuration and the file.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotServe {
     /// A file cannot be used.
-    #[error("{}: {problem}", path.display())]
+    #[error("{key}: {}: {problem}", path.display())]
     File {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// Which.
         path: PathBuf,
         /// Why.
         problem: String,
     },
     /// The folder of directories.
-    #[error(transparent)]
+    #[error("directory.folder: {0}")]
     Directory(#[from] BadFolder),
     /// The directory does not fit this node.
-    #[error("directory: {0}")]
+    #[error("directory.folder: {0}")]
     Unlisted(String),
     /// Certificate or key.
-    #[error(transparent)]
-    Credentials(#[from] BadCredentials),
+    #[error("{key}: {source}")]
+    Credentials {
+        /// Which of them.
+        key: &'static str,
+        /// Why.
+        source: BadCredentials,
+    },
     /// An address cannot be listened on.
-    #[error("listen on {address}: {source}")]
+    #[error("{key}: {address}: {source}")]
     Bind {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// Which.
         address: String,
         /// Why.
         source: std::io::Error,
     },
     /// The store.
-    #[error(transparent)]
+    #[error("node.data: {0}")]
     Store(#[from] WriterError),
     /// The sequencer.
-    #[error(transparent)]
+    #[error("node.data: {0}")]
     Sequencer(#[from] CannotStart),
     /// The log could not state the directory in force.
     #[error("{0}")]
@@ -85,20 +105,64 @@ pub enum Ended {
     Failed(String),
 }
 
-/// A node that has read and bound everything, and started nothing.
-pub struct App {
-    settings: Settings,
-    clock: SharedClock,
+/// Everything that a start reads and nothing changes by: what `serve --check` looks at too.
+struct Read {
     trust: Trust,
     directories: Vec<Arc<Directory>>,
     origin: Origin,
     log_key: LogKey,
+    credentials: Arc<Credentials>,
+}
+
+impl Read {
+    fn all(settings: &Settings) -> Result<Self, CannotServe> {
+        let file = |key, path: &PathBuf| {
+            let path = path.clone();
+            move |problem: String| CannotServe::File { key, path: path.clone(), problem }
+        };
+        let bad_trust = file("directory.trust", &settings.trust);
+        let text = std::fs::read_to_string(&settings.trust).map_err(|error| bad_trust(error.to_string()))?;
+        let trust: Trust = text.parse().map_err(|bad| bad_trust(format!("{bad}")))?;
+        let directories = open_all(&settings.directory, &trust)?;
+        let newest = directories.last().ok_or_else(|| {
+            CannotServe::Unlisted(format!("no sealed directory in {}", settings.directory.display()))
+        })?;
+        let node = newest.node(&settings.node).cloned().ok_or_else(|| {
+            CannotServe::Unlisted(format!("node {} is not in version {}", settings.node, newest.head().version().0))
+        })?;
+        let bad_key = file("log.key", &settings.log_key);
+        let seed = check::private_text(&settings.log_key).map_err(&bad_key)?;
+        let seed = key_file::signer(&seed).map_err(|bad| bad_key(bad.to_string()))?;
+        let log_key =
+            LogKey::new(&node.log_origin, Arc::new(seed)).filter(|key| *key.verifier().public() == node.log_key);
+        let log_key = log_key.ok_or_else(|| {
+            bad_key(format!("is not the key that the directory lists for log {}", node.log_origin))
+        })?;
+        let credentials = Credentials::load(&settings.certificate, &settings.key).map_err(|source| {
+            let of_key = source.to_string().starts_with(&settings.key.display().to_string());
+            CannotServe::Credentials { key: if of_key { "tls.key" } else { "tls.certificate" }, source }
+        })?;
+        Ok(Self { trust, directories, origin: node.log_origin, log_key, credentials: Arc::new(credentials) })
+    }
+
+    fn newest(&self) -> &Directory {
+        self.directories.last().expect("there is one, or reading failed")
+    }
+}
+
+/// A node that has read and bound everything, and started nothing.
+pub struct App {
+    settings: Settings,
+    clock: SharedClock,
+    read: Read,
     store: Arc<dyn Store>,
     identities: Arc<ArcSwap<Identities>>,
-    credentials: Arc<Credentials>,
     exclusions: files::Exclusions,
     door: Door,
     operator: tokio::net::UnixListener,
+    ops: Arc<Ops>,
+    ops_port: Option<tokio::net::TcpListener>,
+    counts: Arc<Counts>,
 }
 
 /// What a node says when partners may call.
@@ -108,6 +172,8 @@ pub struct Ready {
     pub node: NodeId,
     /// Where partners connect.
     pub address: SocketAddr,
+    /// Where monitoring asks.
+    pub ops: Option<SocketAddr>,
     /// Its log.
     pub origin: Origin,
     /// Leaves under the newest checkpoint.
@@ -120,96 +186,107 @@ pub struct Ready {
 
 impl App {
     /// Reads every file and binds every address.
-    pub async fn build(settings: Settings, clock: SharedClock) -> Result<Self, CannotServe> {
-        let file = |path: &PathBuf| {
-            let path = path.clone();
-            move |problem: String| CannotServe::File { path, problem }
+    pub async fn build(settings: Settings, clock: SharedClock, audit: Arc<Audit>) -> Result<Self, CannotServe> {
+        let read = Read::all(&settings)?;
+        let data = |error: std::io::Error| CannotServe::File {
+            key: "node.data",
+            path: settings.data.clone(),
+            problem: error.to_string(),
         };
-        let text = |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| file(path)(error.to_string()));
-        let trust: Trust = text(&settings.trust)?.parse().map_err(|bad| file(&settings.trust)(format!("{bad}")))?;
-        let directories = open_all(&settings.directory, &trust)?;
-        let newest = directories.last().ok_or_else(|| {
-            CannotServe::Unlisted(format!("no sealed directory in {}", settings.directory.display()))
-        })?;
-        let node = newest.node(&settings.node).cloned().ok_or_else(|| {
-            CannotServe::Unlisted(format!("node {} is not in version {}", settings.node, newest.head().version().0))
-        })?;
-        let seed =
-            key_file::signer(&text(&settings.log_key)?).map_err(|bad| file(&settings.log_key)(bad.to_string()))?;
-        let log_key =
-            LogKey::new(&node.log_origin, Arc::new(seed)).filter(|key| *key.verifier().public() == node.log_key);
-        let log_key = log_key.ok_or_else(|| {
-            file(&settings.log_key)(format!("is not the key that the directory lists for log {}", node.log_origin))
-        })?;
-        std::fs::create_dir_all(&settings.data).map_err(|error| file(&settings.data)(error.to_string()))?;
-        let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
-        let credentials = Arc::new(Credentials::load(&settings.certificate, &settings.key)?);
-        let now = clock.now();
-        let exclusions = files::Exclusions::read(&settings, newest.head().name(), now)?;
-        let identities = exclusions.apply(directory::identities(newest));
+        std::fs::create_dir_all(&settings.data).map_err(data)?;
+        let exclusions = files::Exclusions::read(&settings, read.newest().head().name(), clock.now())?;
+        let identities = exclusions.apply(directory::identities(read.newest()));
         let identities = Arc::new(ArcSwap::from_pointee(identities));
-        let acceptor = Arc::new(Acceptor::new(credentials.clone(), identities.clone(), clock.clone()));
-        let bind = |address: String| move |source| CannotServe::Bind { address, source };
+        let acceptor = Arc::new(Acceptor::new(read.credentials.clone(), identities.clone(), clock.clone()));
+        let bind = |key, address: String| move |source| CannotServe::Bind { key, address, source };
         let door = Door::bind(settings.partners, acceptor, Limits::default())
             .await
-            .map_err(bind(settings.partners.to_string()))?;
-        let operator = operator::bind(&settings.operator).map_err(bind(settings.operator.display().to_string()))?;
+            .map_err(bind("listen.partners", settings.partners.to_string()))?;
+        let ops_port = match settings.ops {
+            Some(address) => {
+                let bound = tokio::net::TcpListener::bind(address).await;
+                Some(bound.map_err(bind("ops.listen", address.to_string()))?)
+            }
+            None => None,
+        };
+        // Nothing is made before it is known that nobody else is here.
+        let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
+        let operator = operator::bind(&settings.operator)
+            .map_err(bind("listen.operator", settings.operator.display().to_string()))?;
+        let counts = Arc::new(Counts::default());
         Ok(Self {
-            origin: node.log_origin,
-            log_key,
-            trust,
-            directories,
+            ops: Ops::new(counts.clone(), audit, clock.clone()),
+            read,
             store: Arc::new(store),
             identities,
-            credentials,
             exclusions,
             door,
             operator,
+            ops_port,
+            counts,
             clock,
             settings,
         })
     }
 
+    /// Whether a restart would not help, for whoever watches over the process.
+    pub fn liveness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let ops = self.ops.clone();
+        move || ops.is_live()
+    }
+
     /// Starts everything, says when it is ready, and serves until `shutdown` begins.
     pub async fn run(self, shutdown: Shutdown, ready: impl FnOnce(Ready)) -> Result<Ended, CannotServe> {
+        // From the first moment somebody can ask how far the start has come, and to the last how far the stop has.
+        let asked = shutdown.stage();
+        let unbound = |source| CannotServe::Bind { key: "ops.listen", address: "its port".into(), source };
+        let ops_address = self.ops_port.as_ref().map(|port| port.local_addr()).transpose().map_err(unbound)?;
+        if let Some(port) = self.ops_port {
+            asked.spawn("ops", http::serve(port, self.ops.clone(), asked.clone()));
+        }
+        let Read { trust, directories: known, origin, log_key, credentials } = self.read;
         let transmitted = Arc::new(Transmitted::default());
         let sequencer::Running { sequencer, view, recovered, mut stopped } = sequencer::start(sequencer::Parts {
             store: self.store.clone(),
-            origin: self.origin.clone(),
-            key: self.log_key,
+            origin: origin.clone(),
+            key: log_key,
             clock: self.clock.clone(),
             entropy: Box::new(SystemEntropy::new()),
             transmitted: transmitted.clone(),
+            counts: self.counts.clone(),
             anchor: Some(self.settings.data.join(inspect::CHECKPOINT_FILE)),
         })
         .await?;
-        let in_force = directory::in_force(
-            &self.directories,
-            &view.read().unwrap_or_else(std::sync::PoisonError::into_inner),
-        )?;
-        let directories = Arc::new(Directories::new(in_force, self.directories.iter().cloned()));
+        let in_force =
+            directory::in_force(&known, &view.read().unwrap_or_else(std::sync::PoisonError::into_inner))?;
+        let directories = Arc::new(Directories::new(in_force, known.iter().cloned()));
         let exchange = Arc::new(Exchange::new(exchange::Parts {
             node: self.settings.node.clone(),
-            origin: self.origin.clone(),
+            origin: origin.clone(),
             store: self.store,
             sequencer,
             view,
             directories,
             transmitted,
+            counts: self.counts.clone(),
             clock: self.clock.clone(),
             entropy: Box::new(SystemEntropy::new()),
         }));
-        directory::adopt_all(&exchange, &self.directories).await?;
+        directory::adopt_all(&exchange, &known).await?;
 
-        let bind = |source| CannotServe::Bind { address: self.settings.partners.to_string(), source };
+        let bind = |source| CannotServe::Bind {
+            key: "listen.partners",
+            address: self.settings.partners.to_string(),
+            source,
+        };
         let address = self.door.address().map_err(bind)?;
         let lines = self.door.lines();
         let files = Arc::new(files::Files {
             folder: self.settings.directory.clone(),
-            trust: self.trust,
+            trust,
             exchange: exchange.clone(),
             identities: self.identities,
-            credentials: self.credentials,
+            credentials: credentials.clone(),
             exclusions: Mutex::new(self.exclusions),
             lines: lines.clone(),
             clock: self.clock.clone(),
@@ -219,7 +296,14 @@ impl App {
         let watch = files.clone();
         let watcher = back.clone();
         back.spawn("files", async move { watch.watch(&watcher).await });
-        let console = operator::Console::new(exchange.clone(), files, lines.clone(), address, self.clock.clone());
+        let console = operator::Console::new(
+            exchange.clone(),
+            files,
+            lines.clone(),
+            address,
+            self.clock.clone(),
+            self.settings.clone(),
+        );
         back.spawn("operator", operator::serve(self.operator, Arc::new(console), back.clone()));
 
         let routes = grpc::partner_routes(exchange.clone(), &front).routes();
@@ -228,7 +312,8 @@ impl App {
         }));
         let guard = guard::of_lines();
         back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
-        let incoming = self.door.open(&front);
+        let counts = self.counts.clone();
+        let incoming = self.door.open(&front).inspect(move |_| counts.lines.add(1));
         let stopping = front.clone();
         front.spawn("grpc", async move {
             let server =
@@ -239,13 +324,25 @@ impl App {
                 tracing::error!(%error, "serving ended");
             }
         });
+        let process = Arc::new(ops::Process { credentials, lines: lines.clone() });
+        self.ops.serving(http::Serving { exchange: exchange.clone(), process });
         let published = exchange.published();
+        let directory = exchange.directories().in_force().version().0;
+        tracing::info!(
+            target: "audit",
+            event = "node.started",
+            node = %self.settings.node,
+            version = env!("CARGO_PKG_VERSION"),
+            log_size = published.size(),
+            directory,
+        );
         ready(Ready {
             node: self.settings.node.clone(),
             address,
-            origin: self.origin,
+            ops: ops_address,
+            origin,
             log_size: published.size(),
-            directory: exchange.directories().in_force().version().0,
+            directory,
             recovered,
         });
         let why = tokio::select! {
@@ -260,13 +357,16 @@ impl App {
             tracing::error!(target: "audit", event = "storage.fatal", why);
             return Ok(Ended::Failed(why));
         }
+        self.ops.draining();
         if let Err(unfinished) = front.drain(DRAIN_MAX).await {
-            tracing::warn!(event = "drain", %unfinished, "cut");
+            tracing::warn!(target: "audit", event = "drain", %unfinished);
             lines.end(|_| true);
         }
         if let Err(unfinished) = back.drain(DRAIN_MAX).await {
-            tracing::warn!(event = "drain", %unfinished, "cut");
+            tracing::warn!(target: "audit", event = "drain", %unfinished);
         }
+        let log_size = exchange.published().size();
+        self.ops.stopped();
         drop(exchange);
         let last = self.clock.monotonic() + LAST_BATCH_MAX;
         let stopped = tokio::select! {
@@ -274,8 +374,13 @@ impl App {
             () = self.clock.until(last) => return Ok(Ended::Failed("the last batch did not finish".into())),
         };
         let _ = std::fs::remove_file(&self.settings.operator);
+        // Nothing is cut off that matters: whoever asks now learns that the port is closed.
+        let _ = asked.drain(ASKED_MAX).await;
         match stopped {
-            Ok(sequencer::Stopped::Asked) => Ok(Ended::Asked),
+            Ok(sequencer::Stopped::Asked) => {
+                tracing::info!(target: "audit", event = "node.stopped", log_size);
+                Ok(Ended::Asked)
+            }
             other => Ok(Ended::Failed(format!("the sequencer stopped: {other:?}"))),
         }
     }

@@ -14,14 +14,18 @@ use tokio_stream::wrappers::UnixListenerStream;
 
 use super::files::Files;
 use crate::clock::SharedClock;
+use crate::config::Settings;
 use crate::exchange::Exchange;
 use crate::grpc::{self, Looking, NodeStatus, Operator, Reloading};
 use crate::peer::Owner;
 use crate::shutdown::Shutdown;
 use crate::tls::Lines;
 
-/// Binds the socket anew. A file left behind by a crash is in nobody's use: the store's lock has been taken before.
+/// Binds the socket anew. A file left behind by a crash is in nobody's use; one that somebody answers on is another node's.
 pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another node answers on it"));
+    }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -49,6 +53,7 @@ pub(super) struct Console {
     lines: Lines,
     listen: SocketAddr,
     clock: SharedClock,
+    settings: Settings,
     started: Duration,
 }
 
@@ -59,9 +64,10 @@ impl Console {
         lines: Lines,
         listen: SocketAddr,
         clock: SharedClock,
+        settings: Settings,
     ) -> Self {
         let started = clock.monotonic();
-        Self { exchange, files, lines, listen, clock, started }
+        Self { exchange, files, lines, listen, clock, settings, started }
     }
 }
 
@@ -117,8 +123,24 @@ impl Operator for Console {
     }
 
     fn reload(&self) -> Reloading {
-        let files = self.files.clone();
-        Box::pin(async move { files.reload().await })
+        let (files, settings) = (self.files.clone(), self.settings.clone());
+        Box::pin(async move {
+            let mut outcomes = vec![configuration(&settings)];
+            outcomes.extend(files.reload().await);
+            outcomes
+        })
+    }
+}
+
+/// The configuration itself is in force from start to stop; a reload says whether the next start would take it.
+fn configuration(in_force: &Settings) -> String {
+    match Settings::read(&in_force.file) {
+        Ok(found) if found == *in_force => "configuration: unchanged".into(),
+        Ok(_) => "configuration: changed, and in force after a restart".into(),
+        Err(problem) => {
+            tracing::error!(target: "audit", event = "reload_failed", %problem);
+            format!("configuration: kept as it was: {problem}")
+        }
     }
 }
 

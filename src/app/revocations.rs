@@ -53,7 +53,8 @@ impl Revocations {
     pub(super) fn open(configured: &[Revocation], data: &Path) -> Result<Self, CannotServe> {
         let mut authorities = Vec::with_capacity(configured.len());
         for Revocation { authority, lists } in configured {
-            let bad = |problem: String| CannotServe::File { path: authority.clone(), problem };
+            let bad =
+                |problem: String| CannotServe::File { key: "tls.revocation", path: authority.clone(), problem };
             let pem = fs::read(authority).map_err(|error| bad(error.to_string()))?;
             let certificate =
                 CertificateDer::from_pem_slice(&pem).map_err(|_| bad("holds no PEM certificate".into()))?;
@@ -157,8 +158,15 @@ impl Revocations {
             };
             if self.alarmed.insert((*place, list.digest(), event)) {
                 let left_s = ends.since(now) / Micros::SECOND;
-                let authority = place.authority.to_hex();
-                tracing::error!(target: "audit", event, reason = "crl_stale", %authority, number = %list.number(), left_s);
+                let (authority, number) = (place.authority.to_hex(), list.number());
+                match left_s {
+                    ..=0 => {
+                        tracing::error!(target: "audit", event = "crl.stale", reason = "crl_stale", %authority, %number, left_s)
+                    }
+                    _ => {
+                        tracing::error!(target: "audit", event = "crl.expiring", reason = "crl_stale", %authority, %number, left_s)
+                    }
+                }
             }
         }
         let in_force = &self.in_force;
@@ -196,7 +204,7 @@ struct Memory {
 
 impl Memory {
     fn open(file: PathBuf) -> Result<Self, CannotServe> {
-        let bad = |problem: String| CannotServe::File { path: file.clone(), problem };
+        let bad = |problem: String| CannotServe::File { key: "node.data", path: file.clone(), problem };
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

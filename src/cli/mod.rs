@@ -7,9 +7,12 @@ mod demo;
 mod doctor;
 mod evidence;
 mod import;
+mod log;
 mod network;
 mod operate;
 mod output;
+mod shell;
+mod support;
 mod work;
 
 use std::ffi::OsString;
@@ -75,6 +78,15 @@ enum Command {
     Demo(demo::Demo),
     /// Measure a node of this machine, and what a notice costs it.
     Bench(bench::Bench),
+    /// The newest checkpoint of the log, verified, and following it.
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Everything that helps others to help you, in one file without secrets.
+    SupportBundle(support::SupportBundle),
+    /// Completions for a shell.
+    Completions(shell::Completions),
+    /// Manual pages.
+    Man(shell::Man),
     /// The catalogue of refusals.
     #[command(subcommand)]
     Errors(evidence::ErrorsCommand),
@@ -140,6 +152,10 @@ async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Import(command) => command.run(args.context.as_deref(), output).await,
         Command::Demo(command) => command.run(output).await,
         Command::Bench(command) => command.run(output).await,
+        Command::Log(command) => command.run(&context()?, output).await,
+        Command::SupportBundle(command) => command.run(output).await,
+        Command::Completions(command) => command.run(output),
+        Command::Man(command) => command.run(output),
         Command::Errors(command) => command.run(output),
     }
 }

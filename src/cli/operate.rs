@@ -7,15 +7,18 @@ use clap::Args;
 use hyper_util::rt::TokioIo;
 use liaison_client::Operator;
 use liaison_protocol::id::Micros;
+use liaison_protocol::proto::GetStatusResponse;
+use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Endpoint;
 
 use super::{Exit, Failure, Output, output};
-use crate::app::{App, CannotServe, Ended};
-use crate::clock::SystemClock;
-use crate::config::Settings;
+use crate::app::{self, App, CannotServe, Ended};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{self, AuditTo, Settings};
 use crate::shutdown::{Shutdown, Stopped};
+use crate::telemetry::Telemetry;
 
 /// Run a node.
 #[derive(Args)]
@@ -23,16 +26,37 @@ pub(super) struct Serve {
     /// The node's configuration.
     #[arg(long, default_value = "liaison/hub.toml", value_name = "FILE")]
     config: PathBuf,
+    /// Look at everything a start looks at, say what it would say, and start nothing.
+    #[arg(long)]
+    check: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self, output: &mut Output) -> Result<Exit, Failure> {
-        log_to_stderr();
         let settings = Settings::read(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
+        // Serving or checking, a wrong configuration is said in the same words.
+        let failure = |error: CannotServe| {
+            let usage = matches!(
+                error,
+                CannotServe::File { .. } | CannotServe::Credentials { .. } | CannotServe::Bind { .. }
+            );
+            let exit = if usage { Exit::Usage } else { Exit::Failed };
+            Failure::new(exit, format!("{}: {error}", self.config.display()))
+        };
+        if self.check {
+            return check(&settings, output).map_err(failure);
+        }
         let clock = Arc::new(SystemClock::new());
-        let failure = |error: CannotServe| Failure::failed(error.to_string());
-        let app = App::build(settings, clock.clone()).await.map_err(failure)?;
-        let shutdown = Shutdown::new(clock);
+        let telemetry = Telemetry::install(&settings.audit, clock.clone()).map_err(|error| {
+            let to = match &settings.audit {
+                AuditTo::File(file) => file.display().to_string(),
+                other => format!("{other:?}"),
+            };
+            Failure::new(Exit::Usage, format!("{}: audit.to: {to}: {error}", self.config.display()))
+        })?;
+        let app = App::build(settings, clock.clone(), telemetry.audit().clone()).await.map_err(failure)?;
+        let shutdown = Shutdown::new(clock.clone());
+        supervised(&shutdown, clock, app.liveness());
         let failed = |error: std::io::Error| Failure::failed(format!("signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -42,6 +66,7 @@ impl Serve {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
             asked.begin(Stopped::Asked);
         });
         let ended = app
@@ -50,16 +75,22 @@ impl Serve {
                     " ✔ node {}   {}   gRPC, mutual TLS 1.3\n ✔ log  {}   {} leaves   directory version {}",
                     ready.node, ready.address, ready.origin, ready.log_size, ready.directory
                 ));
+                if let Some(ops) = ready.ops {
+                    output.line(format!(" ✔ ops  http://{ops}   /livez /readyz /metrics"));
+                }
                 output.emit(&json!({
                     "ready": true,
                     "node": ready.node.to_string(),
                     "address": ready.address.to_string(),
+                    "ops": ready.ops.map(|ops| ops.to_string()),
                     "log_origin": ready.origin.to_string(),
                     "log_size": ready.log_size,
                     "directory_version": ready.directory,
                     "recovered_statements": ready.recovered.statements,
                     "recovered_unsigned": ready.recovered.unsigned,
                 }));
+                // Whoever did not start this process does not hear it.
+                let _ = sd_notify::notify(&[NotifyState::Ready]);
             })
             .await
             .map_err(failure)?;
@@ -70,12 +101,33 @@ impl Serve {
     }
 }
 
-/// Events go to stderr, one line each; which ones is a filter in `RUST_LOG`.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // A second subscriber in one process is refused; the first one goes on.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().try_init();
+fn check(settings: &Settings, output: &mut Output) -> Result<Exit, CannotServe> {
+    let checked = app::check(settings)?;
+    output.line(format!(" ✔ {}   directory version {}", settings.file.display(), checked.directory));
+    if checked.running {
+        output.line(" ! a node with this configuration is running: its ports and its store were not tried");
+    } else {
+        output.line(format!(" Next:  liaison serve --config {}", settings.file.display()));
+    }
+    output.set("configuration", settings.file.display().to_string());
+    output.set("directory_version", checked.directory);
+    output.set("running", checked.running);
+    Ok(Exit::Done)
+}
+
+/// Tells whoever started this process, if it asked to be told, that a restart would not help (systemd's watchdog).
+fn supervised(shutdown: &Shutdown, clock: SharedClock, is_live: impl Fn() -> bool + Send + Sync + 'static) {
+    let Some(patience) = sd_notify::watchdog_enabled() else { return };
+    let stage = shutdown.stage();
+    let stopping = stage.clone();
+    stage.spawn("watchdog", async move {
+        while !stopping.is_stopping() {
+            if is_live() {
+                let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+            }
+            clock.until(clock.monotonic() + patience / 3).await;
+        }
+    });
 }
 
 /// A line to the operator's socket of a node of this machine.
@@ -101,9 +153,10 @@ pub(super) struct Local {
 
 impl Local {
     async fn operator(&self) -> Result<Operator, Failure> {
-        let settings = Settings::read(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
-        operator(&settings.operator).await.map_err(|_| {
-            Failure::new(Exit::Unavailable, format!("no node answers at {}", settings.operator.display()))
+        let socket =
+            config::operator_socket(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
+        operator(&socket).await.map_err(|_| {
+            Failure::new(Exit::Unavailable, format!("no node answers at {}", socket.display()))
                 .next(format!("liaison serve --config {}", self.config.display()))
         })
     }
@@ -123,20 +176,9 @@ impl Local {
                 mailbox.partner, mailbox.waiting, mailbox.streams
             ));
         }
-        output.set("node", status.node);
-        output.set("version", status.version);
-        output.set("uptime_s", status.uptime_s);
-        output.set("connections", status.connections);
-        output.set("log_origin", status.log_origin);
-        output.set("log_size", status.log_size);
-        output.set("directory_version", status.directory_version);
-        output.set("directory_renew_by", output::time(due));
-        let mailboxes: Vec<_> = status
-            .mailboxes
-            .iter()
-            .map(|mailbox| json!({"partner": mailbox.partner, "waiting": mailbox.waiting, "streams": mailbox.streams}))
-            .collect();
-        output.set("mailboxes", mailboxes);
+        if let serde_json::Value::Object(object) = to_json(&status) {
+            object.into_iter().for_each(|(key, value)| output.set(&key, value));
+        }
         Ok(Exit::Done)
     }
 
@@ -147,4 +189,30 @@ impl Local {
         output.set("outcomes", outcomes);
         Ok(if kept { Exit::Failed } else { Exit::Done })
     }
+}
+
+fn to_json(status: &GetStatusResponse) -> serde_json::Value {
+    let mailboxes: Vec<_> = status
+        .mailboxes
+        .iter()
+        .map(|mailbox| json!({"partner": mailbox.partner, "waiting": mailbox.waiting, "streams": mailbox.streams}))
+        .collect();
+    json!({
+        "node": status.node,
+        "version": status.version,
+        "uptime_s": status.uptime_s,
+        "connections": status.connections,
+        "log_origin": status.log_origin,
+        "log_size": status.log_size,
+        "directory_version": status.directory_version,
+        "directory_renew_by": output::time(Micros(status.directory_renew_by_us)),
+        "mailboxes": mailboxes,
+    })
+}
+
+/// How the node with this configuration is, as one object; why it does not say, in a sentence.
+pub(super) async fn status_of(config: &Path) -> Result<serde_json::Value, String> {
+    let local = Local { config: config.into() };
+    let operator = local.operator().await.map_err(|failure| failure.message)?;
+    operator.status(0).await.map(|status| to_json(&status)).map_err(|error| error.to_string())
 }

@@ -205,6 +205,7 @@ impl Exchange {
             None => self.published(),
         };
         let (mut sources, mut answers) = (Vec::<Source>::new(), Vec::new());
+        self.count_settled(&settled);
         for settled in settled {
             answers.push(match settled {
                 Settled::Now(seq) => {
@@ -232,6 +233,17 @@ impl Exchange {
             });
         }
         Ok(Acknowledged { answers, receipts: self.receipts(&published, shown).await? })
+    }
+
+    fn count_settled(&self, settled: &[Settled]) {
+        let counts = &self.counts.acknowledged;
+        for settled in settled {
+            match settled {
+                Settled::Now(_) => counts.taken.add(1),
+                Settled::Before(..) => counts.duplicate.add(1),
+                Settled::Refused(refusal) => counts.refuse(refusal.reason),
+            }
+        }
     }
 
     /// What settled an item that moved nothing: the first statement that says the same.

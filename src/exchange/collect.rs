@@ -152,6 +152,7 @@ impl Collecting {
             return Ok(None);
         }
         let receipts = exchange.receipts(published, shown).await?;
+        exchange.counts.delivered.add(sent.len() as u64);
         exchange.transmitted.mark(me, sent);
         Ok(Some(Frame { resume_token: token(self.cursor), deliveries, receipts }))
     }

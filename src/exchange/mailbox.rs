@@ -1,6 +1,6 @@
 //! How much waits in a mailbox, and since when: a look that delivers nothing.
 
-use liaison_protocol::id::{Micros, PartnerNumber, Seq};
+use liaison_protocol::id::{Micros, PartnerId, PartnerNumber, Seq};
 use liaison_protocol::reason::Refusal;
 use liaison_protocol::statement::Statement;
 
@@ -25,6 +25,14 @@ impl Exchange {
     /// What waits for a caller, and the time by this node's clock.
     pub async fn mailbox(&self, caller: &Caller) -> Result<(Waiting, Micros), Refusal> {
         Ok((self.waiting(caller.partner.number).await?, self.clock.now()))
+    }
+
+    /// For each partner of the directory: notices that wait, and Collect streams open now. Cheap enough to be asked every few seconds.
+    pub fn backlog(&self) -> Vec<(PartnerId, u64, u32)> {
+        let mailboxes = self.mailboxes().into_iter();
+        let view = self.view();
+        let waiting = |number| view.mailbox(number).map_or(0, Mailbox::waiting);
+        mailboxes.map(|(partner, number, streams)| (partner, waiting(number), streams)).collect()
     }
 
     /// What waits for a partner.

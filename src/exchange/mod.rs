@@ -30,6 +30,7 @@ use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::tlog::{hash, proof};
 
 use crate::clock::{Entropy, SharedClock};
+use crate::counts::Counts;
 use crate::peer::{Identity, Peer};
 use crate::policy::CompiledDirectory;
 use crate::sequencer::{Busy, Published, Sequencer, Transmitted};
@@ -57,6 +58,8 @@ pub struct Parts {
     pub directories: Arc<Directories>,
     /// What has been sent to whom.
     pub transmitted: Arc<Transmitted>,
+    /// What it counts.
+    pub counts: Arc<Counts>,
     /// Both clocks.
     pub clock: SharedClock,
     /// For the salts of audiences.
@@ -72,6 +75,7 @@ pub struct Exchange {
     view: Arc<RwLock<View>>,
     directories: Arc<Directories>,
     transmitted: Arc<Transmitted>,
+    counts: Arc<Counts>,
     clock: SharedClock,
     entropy: Mutex<Box<dyn Entropy>>,
     /// Collect streams open now, by partner.
@@ -104,6 +108,7 @@ impl Exchange {
             view: parts.view,
             directories: parts.directories,
             transmitted: parts.transmitted,
+            counts: parts.counts,
             clock: parts.clock,
             entropy: Mutex::new(parts.entropy),
             streams: Mutex::default(),
@@ -164,6 +169,11 @@ impl Exchange {
     /// The newest published head.
     pub fn published(&self) -> Arc<Published> {
         self.sequencer.published().borrow().clone()
+    }
+
+    /// Proposals on their way to the log: acknowledgements and adoptions, and submissions.
+    pub fn under_way(&self) -> [usize; 2] {
+        self.sequencer.under_way()
     }
 
     /// For each partner of the directory: its number, and Collect streams open now.

@@ -72,7 +72,23 @@ impl Exchange {
                 break;
             }
         }
-        self.answer(&published, standings).await
+        let (taken, receipts) = self.answer(&published, standings).await;
+        self.count(&taken);
+        (taken, receipts)
+    }
+
+    fn count(&self, taken: &[Taken]) {
+        let counts = &self.counts.submitted;
+        let (mut fresh, mut duplicates) = (0, 0);
+        for taken in taken {
+            match taken {
+                Taken::Receipt { duplicate: false, .. } => fresh += 1,
+                Taken::Receipt { duplicate: true, .. } => duplicates += 1,
+                Taken::Refused(refusal) => counts.refuse(refusal.reason),
+            }
+        }
+        counts.taken.add(fresh);
+        counts.duplicate.add(duplicates);
     }
 
     /// One round over everything that still waits. True: something has to be judged again.

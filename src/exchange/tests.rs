@@ -39,6 +39,7 @@ impl Node {
             view: running.view.clone(),
             directories: Arc::new(Directories::new(rig.world.opened.clone(), [])),
             transmitted: rig.transmitted.clone(),
+            counts: Arc::default(),
             clock: rig.clock.clone(),
             entropy: Box::new(PlayedEntropy::seeded(77)),
         }));

@@ -87,10 +87,15 @@ impl Sequencer {
         answers.await.map_err(|_| Busy::Stopped)
     }
 
+    /// Proposals under way: acknowledgements and adoptions, and submissions.
+    pub fn under_way(&self) -> [usize; 2] {
+        [&self.urgent, &self.submissions].map(|lane| PROPOSALS_MAX - lane.proposals.available_permits())
+    }
+
     /// Proposals taken and not yet answered, of the fuller lane, and how many a lane takes.
     pub fn queued(&self) -> (usize, usize) {
-        let taken = |lane: &Lane| PROPOSALS_MAX - lane.proposals.available_permits();
-        (taken(&self.urgent).max(taken(&self.submissions)), PROPOSALS_MAX)
+        let [urgent, submissions] = self.under_way();
+        (urgent.max(submissions), PROPOSALS_MAX)
     }
 
     /// The newest published head; it changes with every batch.

@@ -25,6 +25,7 @@ use liaison_protocol::tlog::checkpoint::LogKey;
 use tokio::sync::oneshot;
 
 use crate::clock::{Entropy, SharedClock};
+use crate::counts::Counts;
 use crate::state::View;
 use crate::store::Store;
 
@@ -59,6 +60,8 @@ pub struct Parts {
     pub entropy: Box<dyn Entropy>,
     /// What has been sent to whom since this start.
     pub transmitted: Arc<Transmitted>,
+    /// What it counts.
+    pub counts: Arc<Counts>,
     /// Where the last signed checkpoint is kept apart from the store; None where the store is memory.
     pub anchor: Option<PathBuf>,
 }

@@ -164,6 +164,9 @@ impl Run {
                 return stopped;
             }
             let monotonic = self.parts.clock.monotonic();
+            self.parts.counts.turned.happened(monotonic);
+            self.parts.counts.store_full.set(self.full);
+            self.parts.counts.clocks_apart.set(self.clocks_apart());
             if let Some(Err(error)) = self.anchor.as_mut().map(|anchor| anchor.tick(monotonic)) {
                 return Stopped::Fatal(format!("checkpoint file: {error}"));
             }
@@ -254,6 +257,7 @@ impl Run {
         if built.batch.entries.is_empty() && built.batch.notes.is_empty() {
             return Ok(self.answers(decisions, &[], None));
         }
+        let began = self.parts.clock.monotonic();
         match self.writer.commit(&built.batch).await {
             Ok(()) => self.full = false,
             // Nothing happened: stage and tree edge are dropped with `built`.
@@ -267,6 +271,8 @@ impl Run {
             Err(CommitError::Fatal(cause)) => return Err(Stopped::Fatal(cause)),
         }
         // Durable from here. A crash now loses no promise: startup recomputes and signs this head.
+        self.parts.counts.commit_us.observe_time(self.parts.clock.monotonic().saturating_sub(began));
+        self.parts.counts.batch.observe(built.batch.entries.len() as u64);
         let first = built.batch.first;
         let openings = built.openings.clone();
         let published = self.settle(built).map_err(Stopped::Fatal)?;
@@ -311,7 +317,11 @@ impl Run {
     /// Never ahead of the disk: only a head whose commit has returned comes here.
     fn sign(&mut self, root: Hash) -> Result<Arc<Published>, String> {
         let checkpoint = Checkpoint { origin: self.parts.origin.clone(), size: self.tree.size(), root };
+        let began = self.parts.clock.monotonic();
         let note = checkpoint.sign(&self.parts.key).map_err(|error| error.to_string())?;
+        let signed = self.parts.clock.monotonic();
+        self.parts.counts.sign_us.observe_time(signed.saturating_sub(began));
+        self.parts.counts.signed.happened(signed);
         let published = Arc::new(Published {
             checkpoint: note.clone(),
             base: self.base,

@@ -131,7 +131,11 @@ impl Rejected {
             && let Ok((_, parsed)) = X509Certificate::from_der(leaf)
         {
             serial = loggable(&parsed.raw_serial_as_string());
-            issuer = loggable(&parsed.issuer().to_string());
+            // Whoever signs himself is named by nobody, and who he says he is stays out.
+            issuer = match parsed.issuer() == parsed.subject() {
+                true => "self-signed".into(),
+                false => loggable(&parsed.issuer().to_string()),
+            };
         }
         Self { why, certificate: Hash::of(&[leaf]), serial, issuer }
     }

@@ -74,6 +74,7 @@ impl Rig {
             clock: self.clock.clone(),
             entropy: Box::new(PlayedEntropy::seeded(start)),
             transmitted: self.transmitted.clone(),
+            counts: Arc::default(),
             anchor: self.anchor.clone(),
         }
     }

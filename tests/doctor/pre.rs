@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "a configuration that is not there",
         does: |place| std::fs::rename(place.path("hub.toml"), place.path("other.toml")).unwrap(),
         amiss: &[("F01", "failed")],
-        found: "not found",
+        found: "No such file",
         fix: "liaison init --folder",
         mends: false,
     },

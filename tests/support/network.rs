@@ -32,9 +32,33 @@ impl Network {
         self.folder.path().join(file)
     }
 
+    /// Adds to the end of the node's configuration.
+    pub(crate) fn configure_more(&self, more: &str) {
+        let file = self.path("hub.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text + more).unwrap();
+    }
+
+    /// Runs a command of the node's operator; its exit code, and what it said on stdout and stderr.
+    pub(crate) fn operator(&self, command: &[&str]) -> (i32, String, String) {
+        let config = self.path("hub.toml");
+        said(Command::new(env!("CARGO_BIN_EXE_liaison")).args(command).arg("--config").arg(config))
+    }
+
+    /// Runs a command of a partner.
+    pub(crate) fn as_partner(&self, partner: &str, node: &Node, command: &[&str]) -> (i32, String, String) {
+        let context = self.context(partner, node);
+        said(Command::new(env!("CARGO_BIN_EXE_liaison")).arg("-c").arg(context).args(command))
+    }
+
     /// Starts the node and waits until it is ready.
     pub(crate) async fn start(&self) -> Node {
         Node::start(&self.path("hub.toml")).await
+    }
+
+    /// The same, with another filter for what it logs.
+    pub(crate) async fn start_saying(&self, filter: &str) -> Node {
+        Node::start_saying(&self.path("hub.toml"), filter).await
     }
 
     /// Begins to start the node, and kills it before it is ready or just then.
@@ -65,6 +89,11 @@ impl Network {
         run(&["partner", "add", partner, "--folder", path(self.folder.path())]).unwrap();
     }
 
+    /// The same, with a name for people.
+    pub(crate) fn enrol_as(&self, partner: &str, name: &str) {
+        run(&["partner", "add", partner, "--name", name, "--folder", path(self.folder.path())]).unwrap();
+    }
+
     /// Adds to a section of the node's configuration.
     pub(crate) fn configure(&self, section: &str, keys: &str) {
         let file = self.path("hub.toml");
@@ -78,7 +107,7 @@ impl Network {
     pub(crate) fn events(&self, name: &str) -> Vec<serde_json::Value> {
         let log = std::fs::read_to_string(self.path("hub.log")).unwrap_or_default();
         let events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        events.map(|mut event| event["fields"].take()).filter(|fields| fields["event"] == name).collect()
+        events.filter(|event| event["event"] == name).collect()
     }
 
     /// Waits for the first event under this name after those that are known.
@@ -119,6 +148,12 @@ impl Network {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+fn said(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 fn run(args: &[&str]) -> Result<(), String> {

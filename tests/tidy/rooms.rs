@@ -19,10 +19,12 @@ enum Tokio {
 
 const ROOMS: &[Room] = &[
     Room { name: "clock", may_use: &[], tokio: Tokio::All },
+    Room { name: "counts", may_use: &[], tokio: Tokio::Not },
+    Room { name: "telemetry", may_use: &["clock", "config"], tokio: Tokio::Not },
     Room { name: "shutdown", may_use: &["clock"], tokio: Tokio::All },
     Room {
         name: "world",
-        may_use: &["clock", "policy", "state", "store", "sequencer", "exchange", "peer"],
+        may_use: &["clock", "policy", "state", "store", "sequencer", "exchange", "peer", "counts"],
         tokio: Tokio::All,
     },
     Room { name: "config", may_use: &[], tokio: Tokio::Not },
@@ -31,14 +33,23 @@ const ROOMS: &[Room] = &[
     Room { name: "state", may_use: &["policy"], tokio: Tokio::Not },
     Room { name: "import", may_use: &[], tokio: Tokio::Not },
     Room { name: "store", may_use: &[], tokio: Tokio::SyncOnly },
-    Room { name: "sequencer", may_use: &["state", "store", "clock", "shutdown", "policy"], tokio: Tokio::All },
+    Room {
+        name: "sequencer",
+        may_use: &["state", "store", "clock", "shutdown", "policy", "counts"],
+        tokio: Tokio::All,
+    },
     Room {
         name: "exchange",
-        may_use: &["peer", "policy", "state", "store", "sequencer", "clock"],
+        may_use: &["peer", "policy", "state", "store", "sequencer", "clock", "counts"],
         tokio: Tokio::All,
     },
     Room { name: "tls", may_use: &["peer", "config", "shutdown", "clock"], tokio: Tokio::All },
     Room { name: "grpc", may_use: &["exchange", "peer", "shutdown"], tokio: Tokio::All },
+    Room {
+        name: "http",
+        may_use: &["exchange", "peer", "shutdown", "clock", "counts", "telemetry"],
+        tokio: Tokio::All,
+    },
     // It tells what a directory means by the node's own table and decision: docs/decisions/0006.
     Room { name: "authority", may_use: &["config", "peer", "clock", "policy"], tokio: Tokio::Not },
     Room {
@@ -55,12 +66,15 @@ const ROOMS: &[Room] = &[
             "exchange",
             "tls",
             "grpc",
+            "http",
+            "counts",
+            "telemetry",
         ],
         tokio: Tokio::All,
     },
     Room {
         name: "cli",
-        may_use: &["authority", "import", "app", "config", "clock", "shutdown", "peer"],
+        may_use: &["authority", "import", "app", "config", "clock", "shutdown", "peer", "telemetry"],
         tokio: Tokio::All,
     },
 ];

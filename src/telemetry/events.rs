@@ -1,0 +1,263 @@
+//! The one catalogue of audit events: names, reason words and fields are fixed, and docs/AUDIT.md is this table for people.
+
+use liaison_protocol::reason::Reason;
+
+/// Said by the audit itself when it could not say everything.
+pub(super) const LAG: &str = "audit.lag";
+
+/// The reasons an event may give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reasons {
+    /// It gives none.
+    None,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// One of `liaison_protocol::reason`.
+    Refusals,
+}
+
+impl Reasons {
+    pub(super) fn count(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Words(words) => words.len(),
+            Self::Refusals => Reason::ALL.len(),
+        }
+    }
+
+    /// The word at a place; `other` beyond the last, nothing where there are none.
+    pub(super) fn word(self, nth: usize) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Words(words) => words.get(nth).copied().unwrap_or("other"),
+            Self::Refusals => Reason::ALL.get(nth).map_or("other", |reason| reason.word()),
+        }
+    }
+
+    pub(super) fn place(self, word: Option<&str>) -> usize {
+        let word = word.unwrap_or_default();
+        (0..self.count()).find(|nth| self.word(*nth) == word).unwrap_or(self.count())
+    }
+}
+
+/// One kind of event.
+#[derive(Debug)]
+pub struct Event {
+    /// Its fixed name.
+    pub name: &'static str,
+    /// What may stand in `reason`.
+    pub reasons: Reasons,
+    /// What may stand beside `time`, `level` and `event`; anything else said with it is not written.
+    pub fields: &'static [&'static str],
+    /// What has happened, and whose move it is.
+    pub meaning: &'static str,
+}
+
+pub(super) fn find(name: &str) -> Option<(usize, &'static Event)> {
+    EVENTS.iter().enumerate().find(|(_, event)| event.name == name)
+}
+
+/// All of them.
+pub static EVENTS: &[Event] = &[
+    Event {
+        name: "node.started",
+        reasons: Reasons::None,
+        fields: &["node", "version", "log_size", "directory"],
+        meaning: "The node serves partners from now on: its version, the leaves in its log, the directory in force.",
+    },
+    Event {
+        name: "node.stopped",
+        reasons: Reasons::None,
+        fields: &["log_size"],
+        meaning: "The node stops because it was asked to; everything taken is committed, signed and answered.",
+    },
+    Event {
+        name: "drain",
+        reasons: Reasons::None,
+        fields: &["unfinished"],
+        meaning: "Calls or streams did not end within the time that a stop gives them, and were cut.",
+    },
+    Event {
+        name: "tls.reject",
+        reasons: Reasons::Words(&[
+            "no_certificate",
+            "malformed",
+            "ambiguous_identity",
+            "other_network",
+            "wrong_eku",
+            "weak_key",
+            "chain_too_complex",
+            "unknown_issuer",
+            "key_not_pinned",
+            "expired",
+            "not_yet_valid",
+            "name_constraint",
+            "bad_chain",
+            "denied",
+            "revoked",
+            "revoked_ca",
+            "crl_stale",
+            "crl_missing",
+            "protocol",
+        ]),
+        fields: &["reason", "detail", "peer_address", "certificate_sha256", "serial", "issuer"],
+        meaning: "A handshake was refused. The certificate is named by its digest; its body and subject are never written.",
+    },
+    Event {
+        name: "conn.limited",
+        reasons: Reasons::Words(&[
+            "connections",
+            "connections_per_address",
+            "handshakes",
+            "connections_per_owner",
+            "slow_handshake",
+            "slow_reader",
+        ]),
+        fields: &["reason", "identity", "peer_address", "count"],
+        meaning: "A connection was turned away or cut because a limit stands against it. `count`: so many since the last such line.",
+    },
+    Event {
+        name: "h2.abuse",
+        reasons: Reasons::Words(&["goaway", "control_frames"]),
+        fields: &["reason", "code", "identity", "peer_address"],
+        meaning: "A caller was cut off for what it did with HTTP/2: told to go away with that error code, or too many frames that open no stream.",
+    },
+    Event {
+        name: "call.limited",
+        reasons: Reasons::Words(&["calls_per_owner", "bytes_per_owner", "bytes"]),
+        fields: &["reason", "identity", "count"],
+        meaning: "A call was refused because its caller has more under way than it may. `count`: so many since the last such line.",
+    },
+    Event {
+        name: "session.revoked",
+        reasons: Reasons::Refusals,
+        fields: &["reason", "owner", "lines", "calls"],
+        meaning: "Somebody who was on the line may not be any more: so many lines end, with so many calls under way.",
+    },
+    Event {
+        name: "call.refused",
+        reasons: Reasons::Refusals,
+        fields: &["reason", "identity"],
+        meaning: "Whoever is on the line may not call at all: not in the directory, suspended, or in another role.",
+    },
+    Event {
+        name: "refused",
+        reasons: Reasons::Refusals,
+        fields: &["reason", "partner"],
+        meaning: "A notice or acknowledgement of this partner was refused. Nothing of what was sent is written.",
+    },
+    Event {
+        name: "policy.loaded",
+        reasons: Reasons::None,
+        fields: &["version"],
+        meaning: "Another directory is in force from now on; the log states it.",
+    },
+    Event {
+        name: "reload_failed",
+        reasons: Reasons::None,
+        fields: &["problem"],
+        meaning: "A file that changed cannot be used. What was in force stays in force.",
+    },
+    Event {
+        name: "cert.rotated",
+        reasons: Reasons::None,
+        fields: &["certificate"],
+        meaning: "Handshakes show another certificate from now on; its digest.",
+    },
+    Event {
+        name: "cert.rotation_failed",
+        reasons: Reasons::None,
+        fields: &["error"],
+        meaning: "The node's new certificate or key cannot be used. The old pair stays in use.",
+    },
+    Event {
+        name: "cert.expiring",
+        reasons: Reasons::None,
+        fields: &["certificate", "over", "left_s"],
+        meaning: "The node's certificate ends within 30, 7 or 1 days, or has ended.",
+    },
+    Event {
+        name: "deny_list.loaded",
+        reasons: Reasons::None,
+        fields: &["entries"],
+        meaning: "Another deny list is in force.",
+    },
+    Event {
+        name: "deny_list.refused",
+        reasons: Reasons::None,
+        fields: &["problem"],
+        meaning: "The deny list cannot be used. The one before stays in force.",
+    },
+    Event {
+        name: "crl.loaded",
+        reasons: Reasons::None,
+        fields: &["authority", "number"],
+        meaning: "A newer revocation list is in force.",
+    },
+    Event {
+        name: "crl.refused",
+        reasons: Reasons::Words(&["crl_bad", "crl_stale", "crl_rollback"]),
+        fields: &["reason", "file", "problem"],
+        meaning: "A revocation list is not believed. The one before stays in force.",
+    },
+    Event {
+        name: "crl.missing",
+        reasons: Reasons::None,
+        fields: &["authority"],
+        meaning: "No list of this authority is in force, so none of its certificates is let in.",
+    },
+    Event {
+        name: "crl.expiring",
+        reasons: Reasons::Words(&["crl_stale"]),
+        fields: &["reason", "authority", "number", "left_s"],
+        meaning: "A revocation list is about to be over and no newer one has come.",
+    },
+    Event {
+        name: "crl.stale",
+        reasons: Reasons::Words(&["crl_stale"]),
+        fields: &["reason", "authority", "number", "left_s"],
+        meaning: "A revocation list is over: certificates of its authority are not let in until a newer one comes.",
+    },
+    Event {
+        name: "crl.not_remembered",
+        reasons: Reasons::None,
+        fields: &["error"],
+        meaning: "The number of a revocation list could not be written down; after a restart an older one could be brought back.",
+    },
+    Event {
+        name: "clock.jump",
+        reasons: Reasons::None,
+        fields: &[],
+        meaning: "Wall clock and monotonic clock differ by more than 5 minutes: nothing expires until the node is restarted.",
+    },
+    Event {
+        name: "disk_full",
+        reasons: Reasons::None,
+        fields: &[],
+        meaning: "The store has no room: submissions are refused, what waits can still be collected and acknowledged.",
+    },
+    Event {
+        name: "fd_limit",
+        reasons: Reasons::None,
+        fields: &["error"],
+        meaning: "No connection can be accepted for want of file descriptors or memory; accepting pauses and goes on.",
+    },
+    Event {
+        name: "integrity",
+        reasons: Reasons::None,
+        fields: &["seq", "what"],
+        meaning: "Stored bytes fail their hash. Keep the store as it is, and restore or ask for help.",
+    },
+    Event {
+        name: "storage.fatal",
+        reasons: Reasons::None,
+        fields: &["why"],
+        meaning: "The disk, the log's key or the memory cannot be trusted: the process ends. Look before starting it again.",
+    },
+    Event {
+        name: LAG,
+        reasons: Reasons::None,
+        fields: &["lost"],
+        meaning: "So many events before this line could not be written, because the sink was blocked or full. Traffic went on.",
+    },
+];
