@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn every_fact_that_makes_a_node_unready_is_said_alone_and_only_a_stalled_writer_asks_for_a_restart() {
         assert_eq!(unready(&well()), []);
-        let rows: &[(Unready, fn(&mut Facts))] = &[
+        type Change = fn(&mut Facts);
+        let rows: &[(Unready, Change)] = &[
             (Unready::Starting, |facts| facts.serving = false),
             (Unready::Draining, |facts| facts.draining = true),
             (Unready::StoreStalled, |facts| facts.writer_silent = WRITER_SILENT_MAX + Duration::from_micros(1)),

@@ -174,10 +174,10 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     fn heard(say: impl FnOnce()) -> (Vec<Value>, Vec<(&'static str, &'static str, u64)>) {
-        let (sink, mut next) = collected(16);
+        let (sink, next) = collected(16);
         let audit = Arc::new(Audit::over(sink, Arc::new(SystemClock::new())));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(Listener(audit.clone())), say);
-        let lines = std::iter::from_fn(|| next()).map(|line| {
+        let lines = std::iter::from_fn(next).map(|line| {
             assert!(line.is_ascii() && line.ends_with(b"\n"));
             assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "one event, one line");
             serde_json::from_slice(&line).unwrap()
