@@ -28,6 +28,8 @@ pub enum Busy {
 /// What has arrived together, and where its answers go.
 pub(super) struct Chunk {
     pub(super) proposals: Vec<Proposal>,
+    /// Roughly what they hold in memory.
+    pub(super) bytes: usize,
     pub(super) answer: oneshot::Sender<Vec<Answer>>,
     /// Given back when the chunk is dropped.
     _room: [OwnedSemaphorePermit; 2],
@@ -79,7 +81,7 @@ impl Sequencer {
         };
         let rooms = [room(&lane.proposals, proposals.len())?, room(&lane.bytes, bytes.div_ceil(UNIT))?];
         let (answer, answers) = oneshot::channel();
-        let chunk = Chunk { proposals, answer, _room: rooms };
+        let chunk = Chunk { proposals, bytes, answer, _room: rooms };
         lane.chunks.try_send(chunk).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Busy::Full,
             mpsc::error::TrySendError::Closed(_) => Busy::Stopped,
@@ -101,6 +103,32 @@ impl Sequencer {
     /// The newest published head; it changes with every batch.
     pub fn published(&self) -> watch::Receiver<Arc<Published>> {
         self.published.clone()
+    }
+}
+
+/// Where the answers of each chunk go.
+pub(super) struct Routes(Vec<(usize, Chunk)>);
+
+/// The proposals of all chunks in order, and where their answers go.
+pub(super) fn flatten(chunks: Vec<Chunk>) -> (Vec<Proposal>, Routes) {
+    let mut proposals = Vec::new();
+    let mut routes = Vec::with_capacity(chunks.len());
+    for mut chunk in chunks {
+        let count = chunk.proposals.len();
+        proposals.append(&mut chunk.proposals);
+        routes.push((count, chunk));
+    }
+    (proposals, Routes(routes))
+}
+
+impl Routes {
+    /// Answers every chunk, in the order of its proposals.
+    pub(super) fn answer(self, answers: Vec<Answer>) {
+        let mut answers = answers.into_iter();
+        for (count, chunk) in self.0 {
+            // Nobody may be waiting any more; what was decided stands all the same.
+            let _ = chunk.answer.send(answers.by_ref().take(count).collect());
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 //! a thread of its own; everyone else holds a handle.
 
 mod anchor;
+mod clocks;
+mod edge;
 mod inbox;
+mod outside;
 mod published;
 mod run;
 mod startup;
@@ -10,9 +13,10 @@ mod startup;
 mod tests;
 mod transmitted;
 
+pub use edge::StoredParts;
 pub use inbox::{Busy, Sequencer};
 pub use published::{Pooled, Published, Stated, pool};
-pub use run::{Stopped, StoredParts};
+pub use run::Stopped;
 pub use startup::{CannotStart, Recovered, stored_subtree, tree_of};
 pub use transmitted::Transmitted;
 

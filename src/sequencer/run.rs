@@ -1,27 +1,25 @@
 //! The loop: gather, decide, commit, sign, apply, answer. The order is the promise.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use liaison_protocol::id::{Hash, Micros, NoticeId, PartnerNumber, Reference, Seq};
+use liaison_protocol::id::{Hash, Seq};
 use liaison_protocol::proto::ExpiredOutcome;
 use liaison_protocol::statement::Event;
 use liaison_protocol::tlog::checkpoint::Checkpoint;
-use liaison_protocol::tlog::entry::{Leaf, Opening, Salt};
-use liaison_protocol::tlog::hash;
-use liaison_protocol::tlog::tile::{TILE_WIDTH, TileId};
-use liaison_protocol::tlog::tree::{Tree, recompute_root};
-use prost::Message as _;
+use liaison_protocol::tlog::entry::Opening;
+use liaison_protocol::tlog::tree::Tree;
 use tokio::sync::watch;
 
 use super::anchor::Anchor;
-use super::inbox::{Chunk, Inbox};
+use super::clocks::Clocks;
+use super::edge::{Built, Edge};
+use super::inbox::{Chunk, Inbox, flatten};
+use super::outside::{FromStore, Known, names};
 use super::startup::{self, SharedView};
 use super::{Answer, Parts, Published, Stated};
-use crate::state::{Decision, Detail, Draft, Outside, Proposal, Stage, View};
-use crate::store::{Batch, CommitError, Head, Name, NewEntry, NewNotice, SetId, StoredNote, Writer};
+use crate::state::{Decision, Detail, Draft, Proposal, Stage, View};
+use crate::store::{Batch, CommitError, Head, Name, StoredNote, Writer};
 
 /// Proposals in one batch: enough to hide a slow disk, few enough that nobody waits long for the last.
 const BATCH_MAX: usize = 4_096;
@@ -29,10 +27,6 @@ const BATCH_MAX: usize = 4_096;
 const BATCH_BYTES_MAX: usize = 32 << 20;
 /// Idle this long, a signed note is stored in a batch of its own.
 const IDLE: Duration = Duration::from_millis(20);
-/// Wall clock and monotonic clock may drift apart by this much before nothing expires any more.
-const CLOCKS_APART_MAX: i64 = 5 * 60 * Micros::SECOND;
-/// Recipient sets remembered as stored; forgetting one only writes it again, which changes nothing.
-const SETS_REMEMBERED_MAX: usize = 65_536;
 /// How many newest leaves the published edge can prove beside those of the last batch.
 const EDGE_LEAVES: u64 = 4_096;
 
@@ -47,46 +41,20 @@ pub enum Stopped {
     Fatal(String),
 }
 
-/// A parts blob as it lies in the store.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct StoredParts {
-    /// In the manifest's order.
-    #[prost(message, repeated, tag = "1")]
-    pub parts: Vec<liaison_protocol::proto::Part>,
-}
-
 pub(super) struct Run {
     parts: Parts,
     writer: Box<dyn Writer>,
     inbox: Inbox,
     publish: watch::Sender<Arc<Published>>,
     view: SharedView,
-    tree: Tree,
-    /// The root of `tree` as it was committed, apart from it.
-    root: Hash,
-    /// Leaves of the entry bundle that is not full yet.
-    bundle: Vec<Leaf>,
-    log: u32,
-    base: Seq,
+    edge: Edge,
     /// Signed, and not in the store yet: it travels in the next batch.
     note: Option<StoredNote>,
     anchor: Option<Anchor>,
-    sets_stored: HashSet<Hash>,
-    /// Both clocks at start.
-    clocks: (Micros, Duration),
-    alarmed: bool,
+    clocks: Clocks,
     /// The last commit found no room: nothing is tried by itself more than once a second, and it is said once.
     full: bool,
     since: Seq,
-}
-
-/// A batch and what follows from it if it commits.
-struct Built {
-    batch: Batch,
-    tree: Tree,
-    bundle: Vec<Leaf>,
-    openings: Vec<Opening>,
-    drafts: Vec<Draft>,
 }
 
 /// What gather brings.
@@ -106,7 +74,7 @@ impl Run {
         view: View,
         anchor: Option<Anchor>,
     ) -> Self {
-        let clocks = (parts.clock.now(), parts.clock.monotonic());
+        let clocks = Clocks::new(parts.clock.clone());
         let since = view.next();
         Self {
             parts,
@@ -114,16 +82,10 @@ impl Run {
             inbox,
             publish,
             view: Arc::new(RwLock::new(view)),
-            root: tree.root(),
-            tree,
-            bundle: Vec::new(),
-            log: 0,
-            base: Seq(0),
+            edge: Edge::of(tree),
             note: None,
             anchor,
-            sets_stored: HashSet::new(),
             clocks,
-            alarmed: false,
             full: false,
             since,
         }
@@ -136,7 +98,7 @@ impl Run {
     /// Statement 0 of a node's first log.
     pub(super) async fn open_log(&mut self) -> Result<(), String> {
         let proposal = Proposal::OpenLog("first log of this node".into());
-        let (built, _) = self.decide(&[proposal], &HashMap::new(), false);
+        let (built, _) = self.decide(&[proposal], &Known::new(), false);
         self.writer.commit(&built.batch).await.map_err(|error| error.to_string())?;
         self.settle(built)?;
         Ok(())
@@ -144,9 +106,9 @@ impl Run {
 
     /// After a start: takes up the stored head, and signs it again. The same head gets the same text, and so the same signature.
     pub(super) async fn resume(&mut self, head: Head) -> Result<(), String> {
-        (self.log, self.base) = (head.log, head.base);
+        (self.edge.log, self.edge.base) = (head.log, head.base);
         let bundle = startup::partial_bundle(&*self.parts.store, &head).await;
-        self.bundle = bundle.map_err(|error| error.to_string())?;
+        self.edge.bundle = bundle.map_err(|error| error.to_string())?;
         self.sign(head.root)?;
         Ok(())
     }
@@ -166,7 +128,7 @@ impl Run {
             let monotonic = self.parts.clock.monotonic();
             self.parts.counts.turned.happened(monotonic);
             self.parts.counts.store_full.set(self.full);
-            self.parts.counts.clocks_apart.set(self.clocks_apart());
+            self.parts.counts.clocks_apart.set(self.clocks.apart());
             if let Some(Err(error)) = self.anchor.as_mut().map(|anchor| anchor.tick(monotonic)) {
                 return Stopped::Fatal(format!("checkpoint file: {error}"));
             }
@@ -198,7 +160,7 @@ impl Run {
         while count < BATCH_MAX && bytes < BATCH_BYTES_MAX {
             let last = chunks.last().expect("there is a first");
             count += last.proposals.len();
-            bytes += last.proposals.iter().map(envelope_bytes).sum::<usize>();
+            bytes += last.bytes;
             match self.inbox.urgent.try_recv().or_else(|_| self.inbox.submissions.try_recv()) {
                 Ok(chunk) => chunks.push(chunk),
                 Err(_) => break,
@@ -213,8 +175,8 @@ impl Run {
         let deadline = self.read_view().next_deadline();
         match deadline {
             // A full store is not asked again and again by what nobody waits for.
-            Some(at) if !self.full && !self.clocks_apart() => {
-                let micros = u64::try_from(at.since(self.parts.clock.now())).unwrap_or(0);
+            Some(at) if !self.full && !self.clocks.apart() => {
+                let micros = u64::try_from(at.since(self.clocks.now())).unwrap_or(0);
                 longest.min(Duration::from_micros(micros.max(1_000)))
             }
             _ => longest,
@@ -222,23 +184,12 @@ impl Run {
     }
 
     fn overdue(&self) -> bool {
-        let now = self.parts.clock.now();
-        !self.clocks_apart() && self.read_view().next_deadline().is_some_and(|at| at <= now)
+        let now = self.clocks.now();
+        !self.clocks.apart() && self.read_view().next_deadline().is_some_and(|at| at <= now)
     }
 
     fn read_view(&self) -> std::sync::RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn clocks_apart(&self) -> bool {
-        self.parts.clock.now().since(self.expected()).abs() > CLOCKS_APART_MAX
-    }
-
-    /// What time it is if nobody has set the wall clock since the start.
-    fn expected(&self) -> Micros {
-        let (wall, monotonic) = self.clocks;
-        let passed = self.parts.clock.monotonic().saturating_sub(monotonic).as_micros();
-        wall.plus(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 
     /// One batch: its chunks are answered, or the sequencer stops.
@@ -252,7 +203,7 @@ impl Run {
     async fn decided(&mut self, proposals: Vec<Proposal>) -> Result<Vec<Answer>, Stopped> {
         let names = names(&proposals);
         let known = self.known(names).await?;
-        let expire = !self.alarm_if_clocks_apart();
+        let expire = !self.clocks.alarm_if_apart();
         let (built, decisions) = self.decide(&proposals, &known, expire);
         if built.batch.entries.is_empty() && built.batch.notes.is_empty() {
             return Ok(self.answers(decisions, &[], None));
@@ -282,24 +233,10 @@ impl Run {
     /// Signs the head, applies what was drafted, and publishes, in this order.
     fn settle(&mut self, built: Built) -> Result<Arc<Published>, String> {
         let Built { batch, tree, bundle, drafts, .. } = built;
-        let leaves: Vec<_> = batch.entries.iter().map(|entry| entry.leaf).collect();
-        // The root by the second routine first: one bit gone wrong in memory must not be signed.
-        // What the new root is built on must still be what was signed last.
-        let peaks = self.tree.peaks();
-        let before = recompute_root(self.tree.size(), &peaks, &[]);
-        let second = recompute_root(self.tree.size(), &peaks, &leaves);
-        if before != Some(self.root) || second != Some(batch.head.root) {
-            return Err(format!("two computations of one root differ at size {}", tree.size()));
-        }
+        let before = self.edge.tree.size();
+        // The root by the second routine first.
+        self.edge.advance(&batch, tree, bundle)?;
         self.note = None;
-        let before = self.tree.size();
-        self.tree = tree;
-        self.root = batch.head.root;
-        self.bundle = bundle;
-        self.sets_stored.extend(batch.sets.iter().map(|(id, _)| id.0));
-        if self.sets_stored.len() > SETS_REMEMBERED_MAX {
-            self.sets_stored.clear();
-        }
         {
             // Applied before anyone learns an index, so that nobody reads behind it.
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
@@ -309,14 +246,14 @@ impl Run {
             }
         }
         self.forget_transmitted(&drafts);
-        let published = if leaves.is_empty() { self.publish.borrow().clone() } else { self.sign(batch.head.root)? };
-        self.tree.prune(before.saturating_sub(EDGE_LEAVES));
+        let published = if drafts.is_empty() { self.publish.borrow().clone() } else { self.sign(batch.head.root)? };
+        self.edge.tree.prune(before.saturating_sub(EDGE_LEAVES));
         Ok(published)
     }
 
     /// Never ahead of the disk: only a head whose commit has returned comes here.
     fn sign(&mut self, root: Hash) -> Result<Arc<Published>, String> {
-        let checkpoint = Checkpoint { origin: self.parts.origin.clone(), size: self.tree.size(), root };
+        let checkpoint = Checkpoint { origin: self.parts.origin.clone(), size: self.edge.tree.size(), root };
         let began = self.parts.clock.monotonic();
         let note = checkpoint.sign(&self.parts.key).map_err(|error| error.to_string())?;
         let signed = self.parts.clock.monotonic();
@@ -324,11 +261,11 @@ impl Run {
         self.parts.counts.signed.happened(signed);
         let published = Arc::new(Published {
             checkpoint: note.clone(),
-            base: self.base,
-            next: Seq(self.base.0 + self.tree.size()),
-            tree: self.tree.clone(),
+            base: self.edge.base,
+            next: Seq(self.edge.base.0 + self.edge.tree.size()),
+            tree: self.edge.tree.clone(),
         });
-        self.note = Some(StoredNote { size: self.tree.size(), log: self.log, note: note.clone() });
+        self.note = Some(StoredNote { size: self.edge.tree.size(), log: self.edge.log, note: note.clone() });
         if let Some(anchor) = &mut self.anchor {
             anchor.keep(note);
         }
@@ -344,7 +281,7 @@ impl Run {
                 }
                 (_, Detail::Expired(items)) => {
                     for item in items.iter().filter(|item| item.outcome != ExpiredOutcome::Unanswered) {
-                        self.parts.transmitted.forget(item.recipient, [Seq(self.base.0 + item.leaf.0)]);
+                        self.parts.transmitted.forget(item.recipient, [Seq(self.edge.base.0 + item.leaf.0)]);
                     }
                 }
                 _ => {}
@@ -373,11 +310,7 @@ impl Run {
     }
 
     /// Gives up the submissions and commits the rest, once with the reserve.
-    async fn without_room(
-        &mut self,
-        proposals: Vec<Proposal>,
-        known: &HashMap<Name, (Seq, NoticeId)>,
-    ) -> Result<Vec<Answer>, Stopped> {
+    async fn without_room(&mut self, proposals: Vec<Proposal>, known: &Known) -> Result<Vec<Answer>, Stopped> {
         if !std::mem::replace(&mut self.full, true) {
             tracing::error!(target: "audit", event = "disk_full", "the store has no room: submissions are refused");
         }
@@ -411,7 +344,7 @@ impl Run {
     /// After an unknown commit: a new writer says what is there, and everything is rebuilt from that.
     async fn reopen(&mut self) -> Result<(), Stopped> {
         let fatal = |error: &dyn std::fmt::Display| Stopped::Fatal(format!("after an unknown commit: {error}"));
-        self.writer = Box::new(super::run::NoWriter);
+        self.writer = Box::new(NoWriter);
         self.writer = self.parts.store.writer().await.map_err(|error| fatal(&error))?;
         let head = *self.writer.head().ok_or_else(|| fatal(&"the head is gone"))?;
         let (tree, _) = startup::edge(&self.parts, &head).await.map_err(|error| fatal(&error))?;
@@ -419,46 +352,23 @@ impl Run {
         let signed = self.publish.borrow().checkpoint.clone();
         startup::against(&self.parts, &head, &signed).await.map_err(|error| fatal(&error))?;
         let view = startup::fold(&*self.parts.store, &head).await.map_err(|error| fatal(&error))?;
-        self.root = tree.root();
-        self.tree = tree;
+        self.edge = Edge::of(tree);
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
-        self.sets_stored.clear();
         self.resume(head).await.map_err(|error| fatal(&error))
     }
 
-    async fn known(&mut self, names: Vec<Name>) -> Result<HashMap<Name, (Seq, NoticeId)>, Stopped> {
+    async fn known(&mut self, names: Vec<Name>) -> Result<Known, Stopped> {
         if names.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Known::new());
         }
         let found = self.writer.named(&names).await.map_err(|error| Stopped::Fatal(error.to_string()))?;
         let pairs = names.into_iter().zip(found);
         Ok(pairs.filter_map(|(name, known)| known.map(|known| (name, (known.seq, known.notice)))).collect())
     }
 
-    /// True: nothing may expire. Says so once each time it begins.
-    fn alarm_if_clocks_apart(&mut self) -> bool {
-        let apart = self.clocks_apart();
-        if apart && !self.alarmed {
-            tracing::error!(
-                target: "audit",
-                event = "clock.jump",
-                "wall clock and monotonic clock differ by more than 5 minutes: nothing expires until the node is restarted"
-            );
-        }
-        self.alarmed = apart;
-        apart
-    }
-
     /// Decides everything at one moment and builds the batch, changing nothing.
-    fn decide(
-        &mut self,
-        proposals: &[Proposal],
-        known: &HashMap<Name, (Seq, NoticeId)>,
-        expire: bool,
-    ) -> (Built, Vec<Decision>) {
-        let now = self.parts.clock.now();
-        // Which of the two is right nobody knows while they disagree: the node goes on accepting by either.
-        let other = if self.clocks_apart() { self.expected() } else { now };
+    fn decide(&mut self, proposals: &[Proposal], known: &Known, expire: bool) -> (Built, Vec<Decision>) {
+        let [now, other] = self.clocks.times();
         let view = self.view.clone();
         let view = view.read().unwrap_or_else(PoisonError::into_inner);
         let from_store = FromStore { known, parts: &mut self.parts, since: self.since };
@@ -470,54 +380,13 @@ impl Run {
         let drafts = stage.into_drafts();
         let first = view.next();
         drop(view);
-        (self.build(first, drafts), decisions)
-    }
-
-    fn build(&mut self, first: Seq, drafts: Vec<Draft>) -> Built {
-        let (mut tree, mut bundle) = (self.tree.clone(), self.bundle.clone());
-        let before = tree.size();
-        let (mut entries, mut openings, mut sets, mut tiles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut sets_seen = HashSet::new();
-        for draft in &drafts {
-            let mut salt = [0; 32];
-            self.parts.entropy.fill(&mut salt);
-            let opening = Opening { statement: draft.statement.encode(), salt: Salt(salt) };
-            let leaf = opening.leaf();
-            tree.append(hash::leaf(&leaf.0));
-            bundle.push(leaf);
-            if bundle.len() as u64 == TILE_WIDTH {
-                let index = tree.size() / TILE_WIDTH - 1;
-                tiles.push((TileId::Entries { index }, Bytes::from(startup::bundle(&bundle))));
-                bundle.clear();
-            }
-            if let Detail::Audience(set) = &draft.detail {
-                let root = set.root();
-                if !self.sets_stored.contains(&root) && sets_seen.insert(root) {
-                    sets.push((SetId(root), set.encode()));
-                }
-            }
-            let notice = draft.notice.as_ref().map(|permit| NewNotice {
-                name: (permit.originator(), permit.manifest().manifest().reference.clone()),
-                id: permit.manifest().id(),
-                envelope: permit.manifest().envelope().clone(),
-                parts: StoredParts { parts: permit.parts().as_slice().to_vec() }.encode_to_vec().into(),
-            });
-            let detail = draft.detail.encode();
-            entries.push(NewEntry { leaf, opening: opening.clone(), detail, notice, about: draft.about.clone() });
-            openings.push(opening);
-        }
-        tiles.extend(tree.tiles_since(before).into_iter().map(|(id, bytes)| (id, bytes.into())));
-        let next = Seq(first.0 + drafts.len() as u64);
-        let head = Head { log: self.log, base: self.base, next, root: tree.root() };
-        let notes = self.note.clone().into_iter().collect();
-        let batch = Batch { first, entries, sets, tiles, erased: Vec::new(), notes, head };
-        Built { batch, tree, bundle, openings, drafts }
+        (self.edge.build(first, drafts, self.note.clone(), &mut *self.parts.entropy), decisions)
     }
 
     /// Everything taken has been answered; the last note and the anchor go to disk.
     async fn stop(mut self) -> Stopped {
         if self.note.is_some() {
-            let (built, _) = self.decide(&[], &HashMap::new(), false);
+            let (built, _) = self.decide(&[], &Known::new(), false);
             match self.writer.commit(&built.batch).await {
                 // The next start signs the same head again.
                 Ok(()) | Err(CommitError::NoRoom) => {}
@@ -558,82 +427,11 @@ impl Writer for NoWriter {
     }
 }
 
-struct FromStore<'a> {
-    known: &'a HashMap<Name, (Seq, NoticeId)>,
-    parts: &'a mut Parts,
-    since: Seq,
-}
-
-impl Outside for FromStore<'_> {
-    fn known(&self, originator: PartnerNumber, reference: &Reference) -> Option<(Seq, NoticeId)> {
-        self.known.get(&(originator, reference.clone())).copied()
-    }
-
-    fn salt(&mut self) -> Salt {
-        let mut salt = [0; 32];
-        self.parts.entropy.fill(&mut salt);
-        Salt(salt)
-    }
-
-    fn unsigned(&self, seq: Seq, recipient: PartnerNumber) -> ExpiredOutcome {
-        self.parts.transmitted.outcome(seq, recipient, self.since)
-    }
-}
-
-fn envelope_bytes(proposal: &Proposal) -> usize {
-    match proposal {
-        Proposal::Submit(permit) => {
-            permit.manifest().envelope().len()
-                + permit.parts().as_slice().iter().map(|part| part.bytes.len()).sum::<usize>()
-        }
-        Proposal::Acknowledge(_, acknowledgement, _) => acknowledgement.envelope().len(),
-        Proposal::Adopt(_) | Proposal::OpenLog(_) => 0,
-    }
-}
-
-/// Every name that deciding may ask for: of each notice, and of the one it is bound to.
-fn names(proposals: &[Proposal]) -> Vec<Name> {
-    let of = |proposal: &Proposal| match proposal {
-        Proposal::Submit(permit) => {
-            let manifest = permit.manifest().manifest();
-            let related = manifest.relation.as_ref().map(|relation| relation.reference.clone());
-            let references = [Some(manifest.reference.clone()), related];
-            references.into_iter().flatten().map(|reference| (permit.originator(), reference)).collect()
-        }
-        _ => Vec::new(),
-    };
-    let mut names: Vec<_> = proposals.iter().flat_map(of).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Where the answers of each chunk go.
-struct Routes(Vec<(usize, Chunk)>);
-
-fn flatten(chunks: Vec<Chunk>) -> (Vec<Proposal>, Routes) {
-    let mut proposals = Vec::new();
-    let mut routes = Vec::with_capacity(chunks.len());
-    for mut chunk in chunks {
-        let count = chunk.proposals.len();
-        proposals.append(&mut chunk.proposals);
-        routes.push((count, chunk));
-    }
-    (proposals, Routes(routes))
-}
-
-impl Routes {
-    fn answer(self, answers: Vec<Answer>) {
-        let mut answers = answers.into_iter();
-        for (count, chunk) in self.0 {
-            // Nobody may be waiting any more; what was decided stands all the same.
-            let _ = chunk.answer.send(answers.by_ref().take(count).collect());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use liaison_protocol::tlog::entry::Leaf;
+    use liaison_protocol::tlog::hash;
+
     use super::super::inbox;
     use super::*;
     use crate::world::{Rig, World};
@@ -672,10 +470,10 @@ mod tests {
             let leaves: Vec<_> = rig.all().await.iter().map(|entry| entry.leaf).collect();
             if place < leaves.len() {
                 // In the edge, between two batches: both routines would build on it.
-                run.tree = flipped(&leaves, place);
+                run.edge.tree = flipped(&leaves, place);
             }
             let (proposal, _) = rig.world.notice("FR", "FR/last", &["DE"]);
-            let (mut built, _) = run.decide(&[proposal], &HashMap::new(), true);
+            let (mut built, _) = run.decide(&[proposal], &Known::new(), true);
             if place == leaves.len() {
                 // In the new leaf's hash, while the batch was built.
                 let leaves: Vec<_> =
