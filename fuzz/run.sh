@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes every target for some seconds each. It installs what it needs into target/ and leaves nothing elsewhere.
 #   fuzz/run.sh SECONDS [TARGET…]
+# With LIAISON_FUZZ_SEED=N every run goes the same way; without it each goes another.
 # A finding is printed with the file that shows it (target/fuzz/artifacts/TARGET/…), and the exit code is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,7 +31,7 @@ fuzz() {
   local target="$1" log="$built/$1.log"
   mkdir -p "$built/artifacts/$target" "$built/found/$target"
   # What is found goes into a folder of its own; the seeds stay what they were.
-  if "$binaries/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+  if "$binaries/$target" ${LIAISON_FUZZ_SEED:+"-seed=$LIAISON_FUZZ_SEED"} -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$built/artifacts/$target/" "$built/found/$target" "$built/corpus/$target" >"$log" 2>&1; then
     printf ' ✔ %-10s %s runs, %s features\n' "$target" \
       "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" "$(grep -o 'ft: [0-9]*' "$log" | tail -n 1 | cut -d' ' -f2)"

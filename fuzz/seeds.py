@@ -98,6 +98,8 @@ for case in vectors("trust.json")["files"]:
 
 for path in [REPOSITORY / "src/import/un_list/sample.xml", *sorted((REPOSITORY / "tests/fixtures").glob("un-list-*.xml"))]:
     write("un_list", path.read_bytes())
+for path in sorted((REPOSITORY / "tests/fixtures/interpol").glob("*.json")):
+    write("interpol", path.read_bytes())
 for path in sorted((REPOSITORY / "deploy").glob("*.toml")):
     write("config", path.read_bytes())
 for path in sorted((FUZZ / "seeds").glob("*/*")):
