@@ -14,12 +14,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Anchor {
     path: PathBuf,
     waiting: Option<Bytes>,
-    written: Duration,
+    /// When it was last written, by the monotonic clock. None: not since the start.
+    written: Option<Duration>,
 }
 
 impl Anchor {
     pub(super) fn at(path: PathBuf) -> Self {
-        Self { path, waiting: None, written: Duration::ZERO }
+        Self { path, waiting: None, written: None }
     }
 
     /// The checkpoint in the file. None: there is no file yet.
@@ -38,8 +39,9 @@ impl Anchor {
 
     /// Writes what waits, if it is time.
     pub(super) fn tick(&mut self, monotonic: Duration) -> io::Result<()> {
-        if self.waiting.is_some() && monotonic.saturating_sub(self.written) >= INTERVAL {
-            self.written = monotonic;
+        let due = self.written.is_none_or(|written| monotonic.saturating_sub(written) >= INTERVAL);
+        if self.waiting.is_some() && due {
+            self.written = Some(monotonic);
             self.flush()?;
         }
         Ok(())
@@ -84,10 +86,12 @@ mod tests {
         std::os::unix::fs::symlink("/dev/full", &beside).expect("a disk without room");
         let mut anchor = Anchor::at(path);
         anchor.keep(Bytes::from_static(b"signed"));
-        anchor.tick(INTERVAL).expect("goes on");
+        anchor.tick(Duration::ZERO).expect("the first is written at once, and goes on");
         assert_eq!(anchor.read().expect("reads"), None);
         std::fs::remove_file(&beside).expect("room again");
-        anchor.tick(2 * INTERVAL).expect("writes");
+        anchor.tick(INTERVAL / 2).expect("not yet");
+        assert_eq!(anchor.read().expect("reads"), None);
+        anchor.tick(INTERVAL).expect("writes");
         assert_eq!(anchor.read().expect("reads").as_deref(), Some(b"signed".as_slice()));
     }
 }

@@ -32,10 +32,17 @@ pub(in crate::cli) fn free_address() -> Result<String, Failure> {
         .map_err(|error| Failure::failed(format!("no free address: {error}")))
 }
 
-/// Starts a node and waits until it is ready.
+/// Where the node of a demo or a measurement writes its audit: who watches has no use for it, and everything goes in the end.
+const AUDIT: &str = "\n[audit]\nto = \"audit.jsonl\"\n";
+
+/// Starts a node on a configuration that was made for it, and waits until it is ready.
 pub(in crate::cli) async fn spawn(config: &Path) -> Result<NodeProcess, Failure> {
     let failed = |error: std::io::Error| Failure::failed(format!("the node cannot be started: {error}"));
     let program = std::env::current_exe().map_err(failed)?;
+    let text = std::fs::read_to_string(config).map_err(failed)?;
+    if !text.contains(AUDIT) {
+        std::fs::write(config, text + AUDIT).map_err(failed)?;
+    }
     let mut child = Command::new(program)
         .args(["serve", "--output", "json", "--config"])
         .arg(config)
