@@ -1,6 +1,7 @@
 //! A strict look at protobuf before it is decoded. Decoders take the last of two values for one field, allocate what they are
 //! told to, and say little about where they failed; for bytes that are signed or come from strangers that is not enough.
-//! Fields that a shape does not know are passed over: they stay in the bytes that were signed.
+//! Fields that a shape does not know are passed over, as they stay in the bytes that were signed; but for numbers that are kept
+//! for what must not be ignored ([`Kind::Kept`]).
 
 use std::fmt;
 
