@@ -10,6 +10,7 @@ import hashlib
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
+from google.protobuf.unknown_fields import UnknownFieldSet
 from liaison_stubs import pb
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -152,9 +153,11 @@ class Directory:
             check_path(f"record {proof.index}", data, proof.index, head.record_count, proof.path, head.records_root)
             record = pb.Record.FromString(proof.record)
             body = record.WhichOneof("body")
-            # A body that only a newer program knows allows nothing here.
-            if body:
-                self.records[body].append(getattr(record, body))
+            # What only a newer program can read allows nothing here: a body, or what narrows a key or an agreement.
+            said = getattr(record, body) if body else None
+            newer = [field.field_number for field in UnknownFieldSet(said)] if body in ("key", "agreement") else []
+            if said is not None and not any(16 <= number < 64 for number in newer):
+                self.records[body].append(said)
 
     def number(self, partner):
         found = [record.number for record in self.records["partner"] if record.id == partner]
