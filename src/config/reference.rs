@@ -37,7 +37,7 @@ pub static KEYS: &[Key] = &[
         kind: "folder",
         default: None,
         bound: "made if it is not there; one running node a folder",
-        meaning: "Where the store `liaison.db` and the last signed `checkpoint` lie. Back up both together.",
+        meaning: "Where the store `liaison.db` with `liaison.db.notices` and the last signed `checkpoint` lie. Back up all together.",
         example: "\"data\"",
     },
     Key {

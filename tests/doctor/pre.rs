@@ -354,7 +354,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "a store from an older backup",
         does: |place| {
             let (data, older) = (place.path("data"), place.path("older"));
-            for file in ["liaison.db", "liaison.db-wal", "liaison.db-shm"] {
+            for file in ["liaison.db", "liaison.db-wal", "liaison.db-shm", "liaison.db.notices"] {
                 let _ = std::fs::remove_file(data.join(file));
                 let _ = std::fs::copy(older.join(file), data.join(file));
             }
@@ -367,7 +367,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "a store that is gone",
         does: |place| {
-            for file in ["liaison.db", "liaison.db-wal", "liaison.db-shm"] {
+            for file in ["liaison.db", "liaison.db-wal", "liaison.db-shm", "liaison.db.notices"] {
                 let _ = std::fs::remove_file(place.path("data").join(file));
             }
         },

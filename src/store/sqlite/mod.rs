@@ -1,7 +1,9 @@
 //! The embedded store: one SQLite file in WAL mode, one writer on the sequencer's thread, a few reading threads of its own.
-//! `Ok` from a commit means that the file system has synchronised it. Beside the file lie its WAL, a lock and a reserve.
+//! `Ok` from a commit means that the file system has synchronised it. Beside the file lie its WAL, the
+//! notices of large batches, a lock and a reserve.
 
 mod lock;
+mod notices;
 mod reader;
 mod reserve;
 mod rows;
@@ -25,6 +27,7 @@ use rusqlite::ErrorCode;
 use tokio::sync::watch;
 
 use self::lock::WriterLock;
+use self::notices::NoticeFile;
 use self::reader::Readers;
 use self::writer::SqliteWriter;
 use super::{Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError};
@@ -36,7 +39,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// The file that is given up when nothing else fits; see `reserve::RESERVE_BYTES`. 0: none is kept.
     pub reserve_bytes: u64,
-    /// The size in pages of `schema::PAGE_BYTES` that the database may reach, where several share a disk. None: all of it.
+    /// The size in pages of `schema::PAGE_BYTES` that the database may reach, and the notice file too, where several share a disk.
+    /// None: all of it.
     pub pages_max: Option<u32>,
 }
 
@@ -57,6 +61,8 @@ struct Shared {
     path: PathBuf,
     options: SqliteOptions,
     noted: watch::Sender<Option<Head>>,
+    /// To read what lies in it.
+    notices: NoticeFile,
     /// Why the disk is not believed any more.
     failed: OnceLock<String>,
 }
@@ -99,6 +105,7 @@ impl SqliteStore {
                 path: path.to_owned(),
                 options,
                 noted: watch::Sender::new(noted),
+                notices: NoticeFile::open_to_read(path)?,
                 failed: OnceLock::new(),
             }),
         })
@@ -117,8 +124,9 @@ impl Store for SqliteStore {
     }
 
     async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
-        let of = of.to_vec();
-        let read = move |rows: &_| of.iter().map(|seq| rows::notice(rows, *seq)).collect();
+        let (of, shared) = (of.to_vec(), self.shared.clone());
+        // In one snapshot: what it shows is not overwritten before it is given up.
+        let read = move |rows: &_| of.iter().map(|seq| rows::notice(rows, &shared.notices, *seq)).collect();
         self.readers.read(read).await
     }
 

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use liaison_protocol::id::{Hash, NoticeId, Seq};
 use liaison_protocol::tlog::entry::{Leaf, Opening, Salt};
 use liaison_protocol::tlog::tile::TileId;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::check;
 use super::super::{Head, Known, Name, ReadError, SetId, Stored, StoredNote, StoredNotice};
+use super::notices::NoticeFile;
 
 /// A number as SQLite keeps it. What does not fit is beyond every row, and is looked for in vain.
 pub(super) fn integer(number: u64) -> i64 {
@@ -73,18 +75,42 @@ pub(super) fn entries(rows: &Connection, range: Range<Seq>, bytes_max: usize) ->
     Ok(fitting)
 }
 
-/// The notice that a statement accepted.
-pub(super) fn notice(rows: &Connection, of: Seq) -> Result<Option<StoredNotice>, ReadError> {
-    let mut found = rows.prepare_cached("SELECT id, envelope, parts FROM notices WHERE seq = ?1")?;
+/// The notice that a statement accepted, from the database or from the notice file.
+pub(super) fn notice(rows: &Connection, file: &NoticeFile, of: Seq) -> Result<Option<StoredNotice>, ReadError> {
+    let mut found = rows.prepare_cached(
+        "SELECT id, envelope, parts, place, envelope_bytes, parts_bytes FROM notices WHERE seq = ?1",
+    )?;
     let mut found = found.query([integer(of.0)])?;
     let Some(row) = found.next()? else {
         return Ok(None);
     };
-    Ok(Some(StoredNotice {
-        id: notice_id(row, 0, of)?,
-        envelope: bytes(row, 1)?,
-        parts: row.get::<_, Option<Vec<u8>>>(2)?.map(Bytes::from),
-    }))
+    let id = notice_id(row, 0, of)?;
+    if row.get_ref(3)? == ValueRef::Null {
+        let parts = row.get::<_, Option<Vec<u8>>>(2)?.map(Bytes::from);
+        return Ok(Some(StoredNotice { id, envelope: bytes(row, 1)?, parts }));
+    }
+    let (at, envelope_bytes) = (number(row, 3)?, number(row, 4)?);
+    let parts_bytes = row.get::<_, Option<i64>>(5)?.map(|_| number(row, 5)).transpose()?;
+    let whole = envelope_bytes.checked_add(parts_bytes.unwrap_or(0));
+    let read = whole.ok_or(std::io::ErrorKind::UnexpectedEof.into()).and_then(|whole| file.read(at, whole));
+    let mut parts = Bytes::from(read.map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => damaged(of.0, "has its notice beyond the end of the notice file"),
+        _ => ReadError::Unavailable(format!("the notice file: {error}")),
+    })?);
+    let envelope = parts.split_to(usize::try_from(envelope_bytes).unwrap_or(usize::MAX));
+    Ok(Some(StoredNotice { id, envelope, parts: parts_bytes.map(|_| parts) }))
+}
+
+/// Pieces of the notice file to be overwritten, at most so many.
+pub(super) fn wipes(rows: &Connection, max: usize) -> rusqlite::Result<Vec<(u64, u64)>> {
+    let mut found = rows.prepare_cached("SELECT place, bytes FROM wipes ORDER BY place LIMIT ?1")?;
+    let found = found.query_map([integer(max as u64)], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
+    found.collect()
+}
+
+/// How many bytes of the notice file belong to the history.
+pub(super) fn notice_file_bytes(rows: &Connection) -> Result<u64, ReadError> {
+    Ok(rows.query_row("SELECT notice_file_bytes FROM writer", [], |row| number(row, 0))?)
 }
 
 /// What a name was given to.

@@ -8,15 +8,16 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::notices::NoticeFile;
 use super::{SqliteOptions, WriterError};
 
 /// "Liai": says to `file` and to us whose database this is.
 const APPLICATION_ID: i64 = 0x4c69_6169;
 /// The highest format known here; a higher one is left alone.
 pub(super) const FORMAT: i64 = 1;
-/// Two or three notices of 1 KiB a page: larger pages write more around each small batch, smaller ones send a notice's parts
-/// into overflow chains.
-pub(super) const PAGE_BYTES: u32 = 8 << 10;
+/// Ten statements a page, or two notices of 1 KiB: larger pages write more around each batch, smaller ones send a notice's parts into
+/// overflow chains.
+pub(super) const PAGE_BYTES: u32 = 4 << 10;
 /// The writer touches the right edge of each table and the leaf of each originator's last name; 16 MiB hold thousands of those.
 const WRITER_CACHE_KIB: i64 = 16 << 10;
 /// Inner pages of a store of many millions; the leaves are the operating system's to cache.
@@ -34,8 +35,16 @@ const TABLES: &str = "
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, statement BLOB, salt BLOB, detail BLOB NOT NULL
 ) STRICT;
+-- Envelope and parts lie here, or in the notice file from byte `place` on: then `envelope_bytes` and `parts_bytes` say how long they
+-- are. Erased parts have neither bytes nor a length.
 CREATE TABLE notices (
-    seq INTEGER PRIMARY KEY, id BLOB NOT NULL, envelope BLOB NOT NULL, parts BLOB
+    seq INTEGER PRIMARY KEY, id BLOB NOT NULL, envelope BLOB, parts BLOB,
+    place INTEGER, envelope_bytes INTEGER, parts_bytes INTEGER,
+    CHECK ((envelope IS NULL) = (place IS NOT NULL) AND (place IS NULL) = (envelope_bytes IS NULL))
+) STRICT;
+-- Pieces of the notice file that are erased and perhaps not overwritten yet.
+CREATE TABLE wipes (
+    place INTEGER PRIMARY KEY, bytes INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE names (
     originator INTEGER NOT NULL, reference TEXT NOT NULL, seq INTEGER NOT NULL, id BLOB NOT NULL,
@@ -60,11 +69,12 @@ CREATE TABLE notes (
     log INTEGER NOT NULL, size INTEGER NOT NULL, nth INTEGER NOT NULL, note BLOB NOT NULL,
     PRIMARY KEY (log, size, nth)
 ) STRICT, WITHOUT ROWID;
--- One row: how often the writer was taken. Who finds another number than his own has been succeeded.
+-- One row: how often the writer was taken (who finds another number than his own has been succeeded), and how many bytes of the
+-- notice file belong to the history.
 CREATE TABLE writer (
-    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL
+    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, notice_file_bytes INTEGER NOT NULL
 ) STRICT;
-INSERT INTO writer VALUES (1, 0);
+INSERT INTO writer VALUES (1, 0, 0);
 ";
 
 /// Nothing was ever written there: no file, an empty one, or one that a creation was interrupted on.
@@ -87,6 +97,7 @@ pub(super) fn create(path: &Path) -> Result<(), WriterError> {
     if !is_missing(path)? {
         return Ok(());
     }
+    NoticeFile::create(path)?;
     owners_only().create(true).truncate(false).open(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;

@@ -2,6 +2,7 @@
 //! the sequencer knows: there, no room and nothing written, or the end.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +17,18 @@ use super::super::{
     WriterError,
 };
 use super::lock::WriterLock;
+use super::notices::{FILE_BYTES_MIN, NoticeFile, Place};
 use super::reserve::Reserve;
 use super::{Shared, beside, rows, schema};
 
-/// The WAL is copied into the database when it has grown to this: long enough that a page written by many batches is copied
-/// once, short enough that the copy keeps no caller waiting much longer than a slow synchronisation does.
+/// The WAL is copied into the database when about this much has been written to it, and then written over from its start: long
+/// enough that a page written by many batches is copied once, short enough that the copy keeps no caller waiting much longer than
+/// a slow synchronisation does. What is written over needs no new room, and is synchronised in half the time.
 pub(super) const WAL_BYTES: u64 = 16 << 20;
+/// A WAL that has become longer all the same, because a reader held it back, is cut to nothing.
+pub(super) const WAL_BYTES_MAX: u64 = 2 * WAL_BYTES;
+/// Pages that a batch touches however little it holds: the right edge of every table.
+const BATCH_PAGES: u64 = 12;
 
 /// The right to append to one file. Fields are dropped in this order: the connection is closed before the lock goes.
 pub(super) struct SqliteWriter {
@@ -29,12 +36,22 @@ pub(super) struct SqliteWriter {
     _lock: WriterLock,
     shared: Arc<Shared>,
     wal: PathBuf,
+    /// About what has been written to the WAL since it was last begun anew.
+    wal_bytes: u64,
     reserve: Reserve,
     epoch: i64,
     head: Option<Head>,
-    /// Something was erased since the WAL was last emptied, and still stands in it.
+    notices: NoticeFile,
+    /// Bytes of the notice file that belong to the history; what lies behind them nobody counts on.
+    notices_end: u64,
+    /// Something was erased since the WAL was last emptied, and still stands in it or in the notice file.
     erased: bool,
+    /// Nothing has been committed yet: behind the history there may lie what a crash has left.
+    fresh: bool,
 }
+
+/// Pieces of the notice file overwritten before they are struck off the list.
+const WIPES: usize = 256;
 
 /// Why a transaction was rolled back.
 enum Failure {
@@ -65,9 +82,15 @@ impl SqliteWriter {
             Err(error) if is_full(&error) && reserve.free() => next_epoch(&mut connection)?,
             other => other?,
         };
+        let (notices, notices_end) = (NoticeFile::open_to_write(path)?, rows::notice_file_bytes(&connection)?);
+        notices.holds(notices_end)?;
         let mut writer = Self {
             head: rows::head(&connection)?,
+            notices,
+            notices_end,
+            fresh: true,
             wal: beside(path, "-wal"),
+            wal_bytes: 0,
             connection,
             _lock: lock,
             reserve,
@@ -76,33 +99,91 @@ impl SqliteWriter {
             erased: true,
             shared: Arc::clone(&shared),
         };
-        writer.empty_wal().map_err(WriterError::from)?;
+        writer.empty_wal(After::CutToNothing).map_err(WriterError::from)?;
         writer.reserve.restore();
         Ok(writer)
     }
 
-    /// Copies the WAL into the database and cuts it to nothing, as far as no reader still needs it; then it is tried again before
-    /// the next batch. No room is no failure here, because everything is in the WAL.
-    fn empty_wal(&mut self) -> rusqlite::Result<()> {
+    /// Copies the WAL into the database, as far as no reader still needs it; then it is tried again before the next batch. No room
+    /// is no failure here, because everything is in the WAL.
+    fn empty_wal(&mut self, after: After) -> rusqlite::Result<()> {
+        let copy = match after {
+            After::CutToNothing => "PRAGMA wal_checkpoint(TRUNCATE)",
+            After::WrittenOver => "PRAGMA wal_checkpoint(RESTART)",
+        };
         self.connection.busy_timeout(Duration::ZERO)?;
-        let tried = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        let tried = self.connection.query_row(copy, [], |row| row.get::<_, bool>(0));
         self.connection.busy_timeout(schema::BUSY_WAIT)?;
-        match tried {
-            Ok(false) => self.erased = false,
-            Ok(true) => {}
-            Err(error) if is_full(&error) || is_busy(&error) => {}
-            Err(error) => return Err(error),
+        if let Ok(false) = tried {
+            self.wal_bytes = 0;
         }
+        let wiped = match tried {
+            // No snapshot is left that shows what was erased.
+            Ok(false) if self.erased && after == After::CutToNothing => self.wipe(),
+            tried => tried.map(drop),
+        };
+        match wiped {
+            Err(error) if is_full(&error) || is_busy(&error) => Ok(()),
+            wiped => wiped,
+        }
+    }
+
+    /// Overwrites what was erased in the notice file. A crash before the list is cleared does it once more.
+    fn wipe(&mut self) -> rusqlite::Result<()> {
+        let failed = |error: std::io::Error| {
+            let code = if has_no_room(&error) { rusqlite::ffi::SQLITE_FULL } else { rusqlite::ffi::SQLITE_IOERR };
+            let what = Some(format!("erasing from the notice file: {error}"));
+            rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), what)
+        };
+        let pieces = rows::wipes(&self.connection, WIPES)?;
+        for (at, bytes) in &pieces {
+            self.notices.wipe(*at, *bytes).map_err(failed)?;
+        }
+        if !pieces.is_empty() {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for (at, _) in &pieces {
+                transaction.prepare_cached("DELETE FROM wipes WHERE place = ?1")?.execute([rows::integer(*at)])?;
+            }
+            transaction.commit()?;
+        }
+        self.erased = pieces.len() == WIPES;
         Ok(())
     }
 
-    fn keep_wal_short(&mut self) -> rusqlite::Result<()> {
-        let long = fs::metadata(&self.wal).is_ok_and(|wal| wal.len() >= WAL_BYTES);
-        if !long && !self.erased {
-            return Ok(());
+    /// Where the batch's notices lie in the notice file, and its new end. None: they are few, and lie in the database.
+    fn write_notices(&mut self, batch: &Batch) -> Result<Option<(u64, Vec<Place>)>, CommitError> {
+        let notices = || batch.entries.iter().filter_map(|entry| entry.notice.as_ref());
+        let bytes: usize = notices().map(|notice| notice.envelope.len() + notice.parts.len()).sum();
+        if std::mem::take(&mut self.fresh) {
+            self.notices.cut(self.notices_end).map_err(|error| self.fail(&error))?;
         }
-        self.empty_wal()?;
-        if long {
+        if bytes < FILE_BYTES_MIN {
+            return Ok(None);
+        }
+        let pages = self.shared.options.pages_max.map(|pages| u64::from(pages) * u64::from(schema::PAGE_BYTES));
+        if pages.is_some_and(|most| self.notices_end + bytes as u64 > most) {
+            return Err(CommitError::NoRoom);
+        }
+        match self.notices.write(self.notices_end, notices()) {
+            Ok(written) => Ok(Some(written)),
+            Err(error) if has_no_room(&error) => {
+                // What was written of it takes room that others need now.
+                self.notices.cut(self.notices_end).map_err(|error| self.fail(&error))?;
+                Err(CommitError::NoRoom)
+            }
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+
+    fn keep_wal_short(&mut self) -> rusqlite::Result<()> {
+        let full = self.wal_bytes >= WAL_BYTES;
+        let too_long = full && fs::metadata(&self.wal).is_ok_and(|wal| wal.len() >= WAL_BYTES_MAX);
+        if self.erased || too_long {
+            self.empty_wal(After::CutToNothing)?;
+        } else if full {
+            self.empty_wal(After::WrittenOver)?;
+        }
+        if full {
             // So much was written since the last time that there may be room again. Not sooner: a reserve that was just given
             // up must not come back before it was of use.
             self.reserve.restore();
@@ -111,14 +192,19 @@ impl SqliteWriter {
     }
 
     /// One transaction; whatever goes wrong in it, nothing of it stays.
-    fn write(&mut self, batch: &Batch) -> Result<(), Failure> {
+    fn write(&mut self, batch: &Batch, in_file: Option<&(u64, Vec<Place>)>) -> Result<(), Failure> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         still_holds(&transaction, self.epoch)?;
         for note in &batch.notes {
             write_note(&transaction, note)?;
         }
+        let mut places = in_file.map_or(&[][..], |(_, places)| places).iter();
         for (nth, entry) in (batch.first.0..).zip(&batch.entries) {
-            write_entry(&transaction, Seq(nth), entry)?;
+            write_entry(&transaction, Seq(nth), entry, &mut places)?;
+        }
+        if let Some((end, _)) = in_file {
+            let mut row = transaction.prepare_cached("UPDATE writer SET notice_file_bytes = ?1")?;
+            row.execute([rows::integer(*end)])?;
         }
         for (SetId(id), members) in &batch.sets {
             let mut row = transaction.prepare_cached("INSERT OR IGNORE INTO sets VALUES (?1, ?2)")?;
@@ -140,7 +226,7 @@ impl SqliteWriter {
     }
 
     /// From here on nothing is written through this handle of the store, by this writer or another.
-    fn fail(&self, error: &rusqlite::Error) -> CommitError {
+    fn fail(&self, error: &dyn std::error::Error) -> CommitError {
         let why = format!("{error}; whether the last batch is there shows at the next start");
         tracing::error!(%error, "the store failed");
         CommitError::Fatal(self.shared.failed.get_or_init(|| why).clone())
@@ -165,7 +251,9 @@ impl Writer for SqliteWriter {
         check::follows(batch, self.head.as_ref())?;
         // Before the batch, not after it: a copy that fails must not follow a commit that was fine.
         self.keep_wal_short().map_err(|error| self.fail(&error))?;
-        let written = self.write(batch);
+        // The notices first. A crash before the commit leaves them behind the end of the history, where nobody looks.
+        let in_file = self.write_notices(batch)?;
+        let written = self.write(batch, in_file.as_ref());
         // The transaction was rolled back when it was dropped. If even that failed, it is not known what the file holds.
         let settled = self.connection.is_autocommit();
         match written {
@@ -179,6 +267,8 @@ impl Writer for SqliteWriter {
         }
         // Durable from here: SQLite has synchronised the WAL. A crash now loses nothing but the news of it.
         self.head = Some(batch.head);
+        self.wal_bytes += wal_bytes(batch, in_file.is_some());
+        self.notices_end = in_file.map_or(self.notices_end, |(end, _)| end);
         self.erased |= !batch.erased.is_empty();
         if !batch.notes.is_empty() {
             let noted = rows::noted(&self.connection);
@@ -193,7 +283,7 @@ impl Writer for SqliteWriter {
             return false;
         }
         // The WAL first, or it would take the room piece by piece and give none back.
-        if let Err(error) = self.empty_wal() {
+        if let Err(error) = self.empty_wal(After::CutToNothing) {
             self.fail(&error);
         }
         true
@@ -204,11 +294,36 @@ impl Drop for SqliteWriter {
     /// Leaves one file that holds everything, where that is possible. A failure is kept for whoever takes the writer next.
     fn drop(&mut self) {
         if self.shared.failed.get().is_none()
-            && let Err(error) = self.empty_wal()
+            && let Err(error) = self.empty_wal(After::CutToNothing)
         {
             self.fail(&error);
         }
     }
+}
+
+/// What becomes of a WAL that has been copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Nothing of what stood in it remains, and its room is given back.
+    CutToNothing,
+    /// The next batch begins at its start.
+    WrittenOver,
+}
+
+/// About what a batch writes to the WAL: its rows in pages that are not quite full, and the edges of the tables.
+fn wal_bytes(batch: &Batch, in_file: bool) -> u64 {
+    let notice = |notice: &NewNotice| match in_file {
+        true => 128,
+        false => 128 + notice.envelope.len() + notice.parts.len(),
+    };
+    let entry = |entry: &NewEntry| {
+        let opening = entry.opening.statement.len() + entry.detail.len() + 128;
+        opening + entry.notice.as_ref().map_or(0, notice) + 16 * entry.about.len()
+    };
+    let rows: usize = batch.entries.iter().map(entry).sum();
+    let tiles: usize = batch.tiles.iter().map(|(_, bytes)| bytes.len()).sum();
+    let sets: usize = batch.sets.iter().map(|(_, bytes)| bytes.len()).sum();
+    ((rows + tiles + sets) * 5 / 4) as u64 + BATCH_PAGES * u64::from(schema::PAGE_BYTES)
 }
 
 /// The first act of every writer. A transaction of a writer before it can no longer be committed.
@@ -227,7 +342,12 @@ fn still_holds(transaction: &Transaction<'_>, epoch: i64) -> Result<(), Failure>
     if newest == epoch { Ok(()) } else { Err(Failure::Refused(CommitError::Fenced)) }
 }
 
-fn write_entry(transaction: &Transaction<'_>, seq: Seq, entry: &NewEntry) -> Result<(), Failure> {
+fn write_entry(
+    transaction: &Transaction<'_>,
+    seq: Seq,
+    entry: &NewEntry,
+    places: &mut std::slice::Iter<'_, Place>,
+) -> Result<(), Failure> {
     let number = rows::integer(seq.0);
     let opening = &entry.opening;
     transaction.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
@@ -241,24 +361,37 @@ fn write_entry(transaction: &Transaction<'_>, seq: Seq, entry: &NewEntry) -> Res
         transaction.prepare_cached("INSERT INTO about VALUES (?1, ?2)")?.execute([rows::integer(of.0), number])?;
     }
     match &entry.notice {
-        Some(notice) => write_notice(transaction, number, notice),
+        Some(notice) => write_notice(transaction, number, notice, places.next()),
         None => Ok(()),
     }
 }
 
-fn write_notice(transaction: &Transaction<'_>, seq: i64, notice: &NewNotice) -> Result<(), Failure> {
+fn write_notice(
+    transaction: &Transaction<'_>,
+    seq: i64,
+    notice: &NewNotice,
+    place: Option<&Place>,
+) -> Result<(), Failure> {
     let (originator, reference) = &notice.name;
     let id = notice.id.0.0;
     transaction
         .prepare_cached("INSERT INTO names VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![originator.0, reference.as_str(), seq, id])
         .map_err(|error| unless_there(error, || check::name_taken(&notice.name)))?;
-    transaction.prepare_cached("INSERT INTO notices VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-        seq,
-        id,
-        &notice.envelope[..],
-        &notice.parts[..]
-    ])?;
+    match place {
+        None => transaction
+            .prepare_cached("INSERT INTO notices (seq, id, envelope, parts) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![seq, id, &notice.envelope[..], &notice.parts[..]])?,
+        Some(Place { at, envelope_bytes, parts_bytes }) => {
+            let [at, envelope_bytes, parts_bytes] =
+                [at, envelope_bytes, parts_bytes].map(|number| rows::integer(*number));
+            transaction
+                .prepare_cached(
+                    "INSERT INTO notices (seq, id, place, envelope_bytes, parts_bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![seq, id, at, envelope_bytes, parts_bytes])?
+        }
+    };
     Ok(())
 }
 
@@ -287,10 +420,16 @@ fn write_head(transaction: &Transaction<'_>, head: &Head) -> Result<(), Failure>
     Ok(())
 }
 
-/// `secure_delete` overwrites what was there, and the WAL is emptied before the next batch.
+/// `secure_delete` overwrites what was there, and the WAL is emptied before the next batch. What lies in the notice file is listed,
+/// and overwritten then.
 fn erase(transaction: &Transaction<'_>, erased: Erased) -> Result<(), Failure> {
+    if let Erased::Parts(seq) = erased {
+        let list = "INSERT OR IGNORE INTO wipes SELECT place + envelope_bytes, parts_bytes FROM notices
+             WHERE seq = ?1 AND place IS NOT NULL AND parts_bytes > 0";
+        transaction.prepare_cached(list)?.execute([rows::integer(seq.0)])?;
+    }
     let sql = match erased {
-        Erased::Parts(_) => "UPDATE notices SET parts = NULL WHERE seq = ?1",
+        Erased::Parts(_) => "UPDATE notices SET parts = NULL, parts_bytes = NULL WHERE seq = ?1",
         Erased::Opening(_) => "UPDATE entries SET statement = NULL, salt = NULL, detail = x'' WHERE seq = ?1",
     };
     let mut row = transaction.prepare_cached(sql)?;
@@ -310,6 +449,10 @@ fn unless_there(error: rusqlite::Error, refused: impl FnOnce() -> CommitError) -
 
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+fn has_no_room(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {

@@ -14,9 +14,10 @@ use liaison_protocol::tlog::tile::TileId;
 use rusqlite::Connection;
 
 use crate::store::contract::random::everything;
-use crate::store::contract::samples::{about, accepting, batch, note, set};
+use crate::store::contract::samples::{about, accepting_bytes, batch, name, note, set};
 use crate::store::contract::{small, writer};
 use crate::store::memory::MemoryStore;
+use crate::store::sqlite::notices::FILE_BYTES_MIN;
 use crate::store::sqlite::{SqliteStore, beside};
 use crate::store::{Batch, CommitError, Erased, Head, Store, Writer};
 
@@ -31,8 +32,10 @@ const KILLS: u64 = 24;
 fn next(head: Option<&Head>) -> Batch {
     let first = head.map_or(0, |head| head.next.0);
     let accepts = |seq: u64| seq == 0 || !seq.is_multiple_of(3);
+    // Some fill the notice file too.
+    let parts = if first.is_multiple_of(4) { FILE_BYTES_MIN } else { 200 };
     let entries = (first..first + 1 + first % 7).map(|seq| match accepts(seq) {
-        true => accepting(seq),
+        true => accepting_bytes(seq, name(seq), parts),
         false => about(seq, &[seq / 2, seq - 1]),
     });
     let mut batch = batch(head, entries.collect());
@@ -200,6 +203,7 @@ async fn fault_83_a_torn_end_of_the_wal_is_cut_back_to_a_whole_batch() {
             let copy = folder.path().join("copy.db");
             fs::copy(&path, &copy).unwrap();
             fs::write(beside(&copy, "-wal"), &wal[..cut]).unwrap();
+            fs::copy(beside(&path, ".notices"), beside(&copy, ".notices")).unwrap();
             Model::new().must_equal(&copy, 0).await;
             fs::remove_file(beside(&copy, "-shm")).unwrap();
         }

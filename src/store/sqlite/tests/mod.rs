@@ -1,6 +1,7 @@
 //! What only a file can suffer: other programs, newer programs, full disks, flipped bits, copies that should be gone.
 
 mod crash;
+mod notices;
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,7 +12,8 @@ use liaison_protocol::id::Seq;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::writer::{SqliteWriter, WAL_BYTES};
+use super::notices::FILE_BYTES_MIN;
+use super::writer::{SqliteWriter, WAL_BYTES, WAL_BYTES_MAX};
 use super::{SqliteOptions, SqliteStore, beside, reserve, schema};
 use crate::store::contract::samples::{accepting, accepting_bytes, batch, name, note, statement};
 use crate::store::contract::{append, small, writer};
@@ -44,9 +46,13 @@ impl Disk {
         connection.execute_batch(sql).unwrap();
     }
 
-    /// How often any of these stands in the database or in its WAL.
+    fn notice_file(&self) -> PathBuf {
+        beside(&self.path(), ".notices")
+    }
+
+    /// How often any of these stands in the database, in its WAL or in the notice file.
     fn occurrences(&self, pieces: &HashSet<Piece>) -> usize {
-        let files = [self.path(), beside(&self.path(), "-wal")];
+        let files = [self.path(), beside(&self.path(), "-wal"), self.notice_file()];
         let files = files.map(|file| fs::read(file).unwrap());
         let windows = files.iter().flat_map(|file| file.windows(size_of::<Piece>()));
         let text = windows.filter(|window| window[0] != 0);
@@ -281,20 +287,34 @@ async fn an_erasure_that_a_reader_still_holds_back_is_finished_after_him() {
 }
 
 #[tokio::test]
-async fn the_wal_stays_bounded() {
+async fn the_wal_is_written_over_again_and_again_and_stays_bounded() {
     let disk = Disk::new();
     let store = disk.open();
     let mut writer = writer(&store).await;
-    let mut longest = 0;
-    for seq in 0..40 {
-        append(&mut writer, vec![accepting_bytes(seq, name(seq), 1 << 20)]).await;
-        longest = longest.max(fs::metadata(beside(&disk.path(), "-wal")).unwrap().len());
+    let wal = || fs::metadata(beside(&disk.path(), "-wal")).unwrap().len();
+    let (mut lengths, mut seqs) = (Vec::new(), 0..);
+    for _ in 0..4 {
+        for seq in seqs.by_ref().take(320) {
+            append(&mut writer, vec![accepting_bytes(seq, name(seq), FILE_BYTES_MIN - 4096)]).await;
+        }
+        lengths.push(wal());
     }
-    assert!((WAL_BYTES..WAL_BYTES + (2 << 20)).contains(&longest), "{longest}");
+    assert!(lengths[0] > WAL_BYTES / 2 && lengths[3] < WAL_BYTES * 5 / 4, "{lengths:?}");
+
+    // A reader keeps it from being begun anew, and then it is cut.
+    let reader = Connection::open(disk.path()).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM entries").unwrap();
+    for seq in seqs.by_ref().take(640) {
+        append(&mut writer, vec![accepting_bytes(seq, name(seq), FILE_BYTES_MIN - 4096)]).await;
+    }
+    assert!(wal() > WAL_BYTES_MAX);
+    reader.execute_batch("COMMIT").unwrap();
+    append(&mut writer, vec![statement(seqs.start)]).await;
+    assert!(wal() < WAL_BYTES / 2, "{}", wal());
 }
 
 #[tokio::test]
-async fn a_store_that_was_closed_is_one_file() {
+async fn a_store_that_was_closed_is_its_database_and_its_notice_file() {
     let disk = Disk::new();
     let store = disk.open();
     let mut writer = writer(&store).await;
@@ -306,6 +326,7 @@ async fn a_store_that_was_closed_is_one_file() {
 
     let copy = Disk::new();
     fs::copy(disk.path(), copy.path()).unwrap();
+    fs::copy(disk.notice_file(), copy.notice_file()).unwrap();
     let store = copy.open();
     assert_eq!(*store.noted().borrow(), Some(given.head));
     assert_eq!(self::writer(&store).await.head(), Some(&given.head));
@@ -335,7 +356,7 @@ async fn nobody_but_the_owner_may_read_any_of_the_files() {
     append(&mut writer, vec![accepting(0)]).await;
     let folder: &Path = disk.folder.path();
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(Result::unwrap).collect();
-    assert_eq!(files.len(), 5, "database, WAL, its index, lock, reserve");
+    assert_eq!(files.len(), 6, "database, WAL, its index, notices, lock, reserve");
     for file in files {
         let mode = file.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{:?}", file.path());
