@@ -10,7 +10,7 @@ use bytes::Bytes;
 use liaison_protocol::directory::{self, AuthorityKeys, Directory, NewHead, RECORD, read_record, verify_record};
 use liaison_protocol::envelope::{DIRECTORY_HEAD_TYPE, ENVELOPE, Envelope, Expect, MANIFEST_TYPE, sign};
 use liaison_protocol::id::{Hash, HeadVersion, Micros, NetworkId, PartnerNumber};
-use liaison_protocol::keyring::{TrustedKey, Usage};
+use liaison_protocol::keyring::{PublicKey, SignerTable, TrustedKey, Usage};
 use liaison_protocol::manifest::{MANIFEST, Manifest, SignedManifest};
 use liaison_protocol::proto;
 use liaison_protocol::receipt::{self, EVIDENCE, Outcome};
@@ -60,6 +60,7 @@ pub fn envelope(data: &[u8]) {
             not_after: Micros(i64::MAX),
             denied: false,
         }],
+        tables: None,
     };
     assert!(signed.verify(&expect, NOW).is_err(), "nobody has this key");
 }
@@ -167,4 +168,23 @@ pub fn trust(data: &[u8]) {
     assert_eq!(again.policy().logs(), trust.policy().logs());
     let _ = trust.policy().witnessed(&seen::VECTORS.note);
     let _: NetworkId = trust.network();
+}
+
+/// A key, a signature and a message: a table of the key gives the library's strict verdict. The same bytes once more as a secret key
+/// that signs the message, and as a change to its signature: unchanged it is right, and changed it is wrong.
+pub fn signature(data: &[u8]) {
+    let Some((key, rest)) = data.split_first_chunk::<32>() else { return };
+    let Some((signature, message)) = rest.split_first_chunk::<64>() else { return };
+    if let Ok(key) = PublicKey::ed25519(key) {
+        let table = SignerTable::of(&key).expect("an Ed25519 key");
+        assert_eq!(table.verify(message, signature), key.verify(message, signature));
+    }
+    let signer = Ed25519Signer::from_seed(key);
+    let table = SignerTable::of(signer.public()).expect("an Ed25519 key");
+    let mut signed = signer.sign(message).expect("a key in memory signs");
+    assert_eq!(table.verify(message, &signed), Ok(()));
+    signed.iter_mut().zip(signature).for_each(|(byte, change)| *byte ^= change);
+    let verdict = table.verify(message, &signed);
+    assert_eq!(verdict, signer.public().verify(message, &signed));
+    assert_eq!(verdict.is_ok(), *signature == [0; 64]);
 }

@@ -155,6 +155,7 @@ impl Exchange {
             payload_type: ACKNOWLEDGEMENT_TYPE,
             usage: Usage::Acknowledgement,
             keys: directory.keys(caller.partner.number),
+            tables: Some(&self.tables),
         };
         let verified = VerifiedAcknowledgement::verify(envelope, items, &expect, self.clock.now())?;
         let signed = verified.signed();

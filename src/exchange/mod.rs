@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use liaison_protocol::directory::Partner;
 use liaison_protocol::id::{HeadVersion, NodeId, Origin, PartnerId, PartnerNumber, Seq};
+use liaison_protocol::keyring::{SignatureCounts, SignerTables};
 use liaison_protocol::proto::{self, PartnerStatus};
 use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::tlog::{hash, proof};
@@ -78,6 +79,8 @@ pub struct Exchange {
     counts: Arc<Counts>,
     clock: SharedClock,
     entropy: Mutex<Box<dyn Entropy>>,
+    /// By key, and so untouched by a change of the directory that lists them.
+    tables: SignerTables,
     /// Collect streams open now, by partner.
     streams: Mutex<BTreeMap<PartnerNumber, u32>>,
 }
@@ -111,6 +114,7 @@ impl Exchange {
             counts: parts.counts,
             clock: parts.clock,
             entropy: Mutex::new(parts.entropy),
+            tables: SignerTables::default(),
             streams: Mutex::default(),
         }
     }
@@ -184,6 +188,11 @@ impl Exchange {
             (partner.id.clone(), partner.number, streams.get(&partner.number).copied().unwrap_or(0))
         };
         directory.directory().partners().map(mailbox).collect()
+    }
+
+    /// How signatures of notices and acknowledgements were verified.
+    pub fn signatures(&self) -> SignatureCounts {
+        self.tables.counts()
     }
 
     /// Proposals taken and not yet answered, and how many may be.

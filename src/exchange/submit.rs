@@ -186,6 +186,7 @@ impl Exchange {
             payload_type: MANIFEST_TYPE,
             usage: Usage::Notice,
             keys: directory.keys(caller.partner.number),
+            tables: Some(&self.tables),
         };
         SignedManifest::parse(submission.envelope.clone())?.verify(&expect, self.clock.now())
     }

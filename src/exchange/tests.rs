@@ -336,3 +336,18 @@ async fn an_audience_is_resolved_once_and_anew_where_the_answer_may_have_changed
     // The wall clock may go back: what begins later is not in force yet.
     assert_eq!(ask(0).set.count(), 1);
 }
+
+#[tokio::test]
+async fn notices_of_one_who_sends_often_are_verified_with_a_table_also_under_the_next_directory() {
+    let node = Node::start().await;
+    for nth in 0..20 {
+        node.send(&format!("FR/{nth}"), RespondBy::None).await;
+    }
+    let before = node.exchange.signatures();
+    assert_eq!(before.tables, 1, "{before:?}");
+    let next = node.rig.world.next(|plan| plan.group("LATER", &["DE"]));
+    node.exchange.adopt(next.opened.clone()).await.expect("stated");
+    node.send("FR/20", RespondBy::None).await;
+    let after = node.exchange.signatures();
+    assert_eq!((after.with_table, after.without_table), (before.with_table + 1, before.without_table));
+}

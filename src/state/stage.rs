@@ -445,6 +445,7 @@ mod tests {
             payload_type: ACKNOWLEDGEMENT_TYPE,
             usage: Usage::Acknowledgement,
             keys: std::slice::from_ref(&key),
+            tables: None,
         };
         Arc::new(VerifiedAcknowledgement::verify(envelope, &[item.to_proto()], &expect, NOW).unwrap())
     }

@@ -268,6 +268,7 @@ impl World {
             payload_type: MANIFEST_TYPE,
             usage: Usage::Notice,
             keys: self.opened.keys(self.partner(from).number),
+            tables: None,
         };
         let manifest = SignedManifest::parse(notice.envelope.clone()).expect("an envelope");
         manifest.verify(&expect, START).expect("signed by its originator")
@@ -337,6 +338,7 @@ impl World {
             payload_type: ACKNOWLEDGEMENT_TYPE,
             usage: Usage::Acknowledgement,
             keys: self.opened.keys(number),
+            tables: None,
         };
         let verified = VerifiedAcknowledgement::verify(envelope, &items, &expect, START).expect("signed by it");
         Proposal::Acknowledge(number, Arc::new(verified), self.opened.head().version())

@@ -27,8 +27,13 @@ fn read_everything(bytes: &[u8]) {
     }
     let bytes = Bytes::copy_from_slice(bytes);
     let keys: Vec<_> = world::keys().iter().map(world::Key::trusted).collect();
-    let expect =
-        Expect { network: world::network(), payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys };
+    let expect = Expect {
+        network: world::network(),
+        payload_type: MANIFEST_TYPE,
+        usage: Usage::Notice,
+        keys: &keys,
+        tables: None,
+    };
     let _ = Envelope::parse(bytes.clone());
     let _ = SignedManifest::parse(bytes.clone()).and_then(|signed| signed.verify(&expect, NOW));
     let _ = Manifest::parse(bytes.clone());
@@ -103,7 +108,7 @@ proptest! {
         let signature = world::signature("arden-notice", MANIFEST_TYPE, &plain);
         let envelope = world::envelope(MANIFEST_TYPE, &payload, &[(&signature, "")]);
         let keys: Vec<_> = world::keys().iter().map(world::Key::trusted).collect();
-        let expect = Expect { network: world::network(), payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys };
+        let expect = Expect { network: world::network(), payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys, tables: None };
         let verified = SignedManifest::parse(envelope.into()).and_then(|signed| signed.verify(&expect, NOW));
         prop_assert!(verified.is_err());
     }

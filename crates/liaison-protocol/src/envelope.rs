@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::id::{Hash, KeyId, Micros, NetworkId};
-use crate::keyring::{KeyRefusal, SignatureRefusal, TrustedKey, Usage};
+use crate::keyring::{KeyRefusal, SignatureRefusal, SignerTables, TrustedKey, Usage};
 use crate::limits::{ENVELOPE_BYTES_MAX, PAYLOAD_TYPE_BYTES_MAX, SIGNATURES_MAX};
 use crate::proto;
 use crate::reason::{Reason, Refusal};
@@ -157,7 +157,11 @@ fn signer_among<'k>(expect: &Expect<'k>, encoding: &[u8], signature: &[u8]) -> R
     let mut wrong = false;
     let mut misshapen = None;
     for key in expect.keys.iter().filter(|key| key.usage == expect.usage) {
-        match key.public.verify(encoding, signature) {
+        let verified = match expect.tables {
+            Some(tables) => tables.verify(&key.public, encoding, signature),
+            None => key.public.verify(encoding, signature),
+        };
+        match verified {
             Ok(()) => return Ok(key),
             Err(SignatureRefusal::Shape(problem)) => misshapen = Some(problem),
             Err(SignatureRefusal::Wrong) => wrong = true,
@@ -187,6 +191,8 @@ pub struct Expect<'k> {
     pub usage: Usage,
     /// The keys of whoever must have signed.
     pub keys: &'k [TrustedKey],
+    /// For whoever verifies many signatures of the same keys; None: each is verified by itself.
+    pub tables: Option<&'k SignerTables>,
 }
 
 /// A payload whose signature, type, network and key have been checked. Only [`Envelope::verify`] makes one.

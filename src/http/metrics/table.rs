@@ -40,6 +40,29 @@ pub static METRICS: &[Metric] = &[
         read: |reading| one(reading.ops.counts.delivered.count() as f64),
     },
     Metric {
+        name: "liaison_signatures_verified",
+        kind: Kind::Counter,
+        unit: "",
+        labels: &[("table", "with, without")],
+        meaning: "Ed25519 signatures of notices and acknowledgements that were verified, right or wrong, with a table of their key or without.",
+        read: |reading| {
+            serving(reading, |serving| {
+                let counts = serving.exchange.signatures();
+                [("with", counts.with_table), ("without", counts.without_table)]
+                    .map(|(table, count)| labelled([table], count as f64))
+                    .into()
+            })
+        },
+    },
+    Metric {
+        name: "liaison_signer_tables",
+        kind: Kind::Gauge,
+        unit: "",
+        labels: &[],
+        meaning: "Keys of which a table is kept, 110 KiB each and 256 at most.",
+        read: |reading| exchange(reading, |exchange| exchange.signatures().tables as f64),
+    },
+    Metric {
         name: "liaison_batch_statements",
         kind: Kind::Histogram,
         unit: "",

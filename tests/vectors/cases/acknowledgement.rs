@@ -304,6 +304,7 @@ fn acknowledgements_are_judged_as_the_vectors_say() {
             payload_type: ACKNOWLEDGEMENT_TYPE,
             usage: Usage::Acknowledgement,
             keys: &keys,
+            tables: None,
         };
         let items: Vec<_> = case.items.iter().map(sent).collect();
         let envelope = Bytes::from(unhex(&case.envelope));

@@ -574,6 +574,7 @@ fn manifests_are_judged_as_the_vectors_say() {
             payload_type: MANIFEST_TYPE,
             usage: Usage::Notice,
             keys: &keys,
+            tables: None,
         };
         let at = Micros(case.at_us.unwrap_or(file.now_us));
         let sent = Bytes::from(unhex(&case.envelope));

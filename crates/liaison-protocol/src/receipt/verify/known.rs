@@ -102,8 +102,13 @@ impl Known {
         }
         let originator = self.active(accepted.originator)?;
         let keys = self.keys_of(originator);
-        let expect =
-            Expect { network: self.head.network(), payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys };
+        let expect = Expect {
+            network: self.head.network(),
+            payload_type: MANIFEST_TYPE,
+            usage: Usage::Notice,
+            keys: &keys,
+            tables: None,
+        };
         let verified = SignedManifest::parse(envelope.clone())
             .and_then(|signed| signed.verify(&expect, at))
             .map_err(|refusal| format!("expected a signature by {originator}: {}", refusal.message))?;
@@ -135,6 +140,7 @@ impl Known {
             payload_type: ACKNOWLEDGEMENT_TYPE,
             usage: Usage::Acknowledgement,
             keys: &keys,
+            tables: None,
         };
         let proven = Envelope::parse(acknowledged.envelope.clone())
             .and_then(|envelope| envelope.verify(&expect, at))

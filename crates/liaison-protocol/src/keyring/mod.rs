@@ -1,5 +1,15 @@
 //! Public keys and what each is for. A key is checked once, when it enters; after that a signature by it is either right or wrong.
 
+mod comb;
+#[cfg(test)]
+mod same_verdict;
+mod signer_table;
+mod signer_tables;
+mod strict;
+
+pub use signer_table::SignerTable;
+pub use signer_tables::{SignatureCounts, SignerTables};
+
 use ed25519_dalek::{Signature as Ed25519Signature, VerifyingKey};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 
@@ -113,16 +123,13 @@ impl PublicKey {
         }
     }
 
-    /// Verifies strictly: Ed25519 with canonical encodings and no small-order points, ECDSA in strict DER with either S.
+    /// Verifies strictly: Ed25519 with canonical encodings and no small-order points, ECDSA in strict DER with either S. This is the
+    /// library's own verification; [`SignerTables`] gives its verdicts sooner.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureRefusal> {
         match &self.form {
-            Form::Ed25519(key) => {
-                let bytes: &[u8; 64] = signature
-                    .try_into()
-                    .map_err(|_| SignatureRefusal::Shape("an Ed25519 signature has 64 bytes"))?;
-                key.verify_strict(message, &Ed25519Signature::from_bytes(bytes))
-                    .map_err(|_| SignatureRefusal::Wrong)
-            }
+            Form::Ed25519(key) => key
+                .verify_strict(message, &Ed25519Signature::from_bytes(ed25519_signature(signature)?))
+                .map_err(|_| SignatureRefusal::Wrong),
             Form::EcdsaP256(point) => {
                 if !is_strict_der(signature) {
                     return Err(SignatureRefusal::Shape("an ECDSA P-256 signature is strict DER"));
@@ -147,6 +154,10 @@ impl std::fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PublicKey({})", self.id)
     }
+}
+
+fn ed25519_signature(signature: &[u8]) -> Result<&[u8; 64], SignatureRefusal> {
+    signature.try_into().map_err(|_| SignatureRefusal::Shape("an Ed25519 signature has 64 bytes"))
 }
 
 /// ring says whether a point is on the curve only when it agrees on a secret with it.
