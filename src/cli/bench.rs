@@ -7,10 +7,11 @@ mod idle;
 mod load;
 mod network;
 mod node;
+mod report;
 mod run;
 mod sound;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::{Exit, Failure, Output};
 use idle::Idle;
@@ -19,7 +20,10 @@ use run::Options;
 
 /// Measure a node of this machine: notices a second, CPU for each, and how long a durable receipt takes.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Bench {
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
     /// Instead of a load, connect so many partners that wait, and say what memory each takes.
     #[arg(
         long,
@@ -34,14 +38,21 @@ pub(super) struct Bench {
     options: Options,
 }
 
+// What else can be measured. (A doc comment here would become the command's own description.)
+#[derive(Subcommand)]
+enum BenchCommand {
+    Report(report::Report),
+}
+
 impl Bench {
     pub(super) async fn run(self, output: &mut Output) -> Result<Exit, Failure> {
         let mut interrupts = Interrupts::listen()?;
-        match self.idle {
-            Some(partners) => {
+        match (self.command, self.idle) {
+            (Some(BenchCommand::Report(report)), _) => return report.run(&mut interrupts, output).await,
+            (None, Some(partners)) => {
                 Idle::new(self.options.place, partners).measure(&mut interrupts, output).await?.print(output);
             }
-            None => self.options.measure(&mut interrupts, output).await?.print(output),
+            (None, None) => self.options.measure(&mut interrupts, output).await?.print(output),
         }
         Ok(Exit::Done)
     }

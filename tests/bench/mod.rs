@@ -1,5 +1,7 @@
 //! `liaison bench` as a program sees it: what its one object says, and that nothing of it stays behind.
 
+mod report;
+
 use std::process::{Command, Output};
 
 fn bench(arguments: &[&str]) -> (Output, Vec<String>) {

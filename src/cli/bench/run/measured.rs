@@ -40,6 +40,11 @@ impl Measured {
         self.per_s(self.tally.accepted)
     }
 
+    /// Notices that came all the way a second: accepted, delivered to every recipient, and signed for by each.
+    pub(in crate::cli::bench) fn through_per_s(&self) -> f64 {
+        self.accepted_per_s().min(self.acknowledgements_per_s() / f64::from(self.options.recipients))
+    }
+
     /// Notices that were told to come later, and when.
     pub(in crate::cli::bench) fn busy(&self) -> u64 {
         self.tally.busy

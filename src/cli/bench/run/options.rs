@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Parser};
 
+use crate::cli::Failure;
 use crate::cli::bench::load::Mode;
 
 /// Notices of one connection that may wait in an open loop. A node that is so far behind is measured as such: their time counts from
@@ -52,7 +53,21 @@ pub(in crate::cli::bench) struct Options {
     pub(in crate::cli::bench) place: Option<PathBuf>,
 }
 
+/// Options as they stand on a command line.
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
 impl Options {
+    /// As they stand on a command line, apart from how long and where.
+    pub(in crate::cli::bench) fn read(line: &str, seconds: u64, place: Option<PathBuf>) -> Result<Self, Failure> {
+        let words = std::iter::once("bench").chain(line.split_whitespace());
+        let line = Line::try_parse_from(words).map_err(|error| Failure::failed(error.to_string()))?;
+        Ok(Self { seconds, place, ..line.options })
+    }
+
     /// How notices travel.
     pub(in crate::cli::bench) fn mode(&self) -> Mode {
         if self.overload { Mode::Unary } else { self.mode }
@@ -78,6 +93,24 @@ impl Options {
             _ if self.overload => format!("{} calls in flight on each of {OVERLOAD_LINES} lines", self.in_flight()),
             Some(rate) => format!("{rate} notices /s on schedule"),
             None => format!("{} in flight", self.in_flight()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_as_from_a_command_line_and_what_is_wrong_with_them_is_said() {
+        let read = |line| Options::read(line, 1, None);
+        let options = read("--rate 500 --recipients 2").unwrap();
+        assert_eq!((options.rate, options.recipients, options.seconds), (Some(500), 2, 1));
+        assert_eq!((options.in_flight(), options.lines_per_originator()), (OPEN_IN_FLIGHT_MAX, 1));
+        let overload = read("--overload").unwrap();
+        assert_eq!((overload.mode(), overload.in_flight(), overload.lines_per_originator()), (Mode::Unary, 100, 8));
+        for wrong in ["--rate 500 --in-flight 3", "--overload --rate 5", "--overload --mode stream", "--rate 0"] {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 }
