@@ -19,6 +19,10 @@ pub struct Counts {
     pub submitted: Answered,
     /// What became of items that recipients acknowledged.
     pub acknowledged: Answered,
+    /// Notices whose audience was known from an earlier one of the same kind.
+    pub audiences_remembered: Counter,
+    /// Notices whose audience had to be resolved from the directory.
+    pub audiences_resolved: Counter,
     /// Deliveries put on the wire; one sent again counts again.
     pub delivered: Counter,
     /// Lines that came through the door.
@@ -44,6 +48,8 @@ impl Default for Counts {
         Self {
             submitted: Answered::default(),
             acknowledged: Answered::default(),
+            audiences_remembered: Counter::default(),
+            audiences_resolved: Counter::default(),
             delivered: Counter::default(),
             lines: Counter::default(),
             batch: Histogram::new(BATCH_BOUNDS),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use liaison_protocol::id::{Hash, Micros, Seq};
 use liaison_protocol::statement::Statement;
+use liaison_protocol::tlog::hash;
+use liaison_protocol::tlog::tree::Tree;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -14,7 +16,7 @@ use crate::config::Revocation;
 use crate::peer::ListedAuthority;
 use crate::sequencer::tree_of;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Head, Store as _, WriterError};
+use crate::store::{Head, Store as _, Stored, WriterError};
 use crate::tls::Limits;
 
 /// The store's file in a data folder.
@@ -23,6 +25,9 @@ pub const STORE_FILE: &str = "liaison.db";
 pub const CHECKPOINT_FILE: &str = "checkpoint";
 /// The room that the store keeps so that it can be given up.
 pub const RESERVE_FILE: &str = "liaison.db.reserve";
+
+/// Statements of a store that are looked at together.
+const PAGE_BYTES: usize = 4 << 20;
 
 /// A store that could be opened.
 pub struct Inspected {
@@ -101,6 +106,32 @@ impl Inspected {
     pub async fn root(&self, size: u64) -> Result<Hash, String> {
         let tree = tree_of(&self.store, &self.head, size).await;
         tree.map(|tree| tree.root()).map_err(|problem| problem.to_string())
+    }
+
+    /// The roots at these sizes, ascending, from every stored statement: each leaf is made again from its opening where that is still
+    /// there, and must be the one that is stored. No tile is believed.
+    pub async fn roots(&self, sizes: &[u64]) -> Result<Vec<Hash>, String> {
+        let (mut tree, mut roots) = (Tree::default(), Vec::with_capacity(sizes.len()));
+        let mut page = Vec::new().into_iter();
+        for size in sizes {
+            while tree.size() < *size {
+                let seq = Seq(self.head.base.0 + tree.size());
+                let entry: Stored = match page.next() {
+                    Some(entry) => entry,
+                    None => {
+                        let read = self.store.entries(seq..self.head.next, PAGE_BYTES).await;
+                        page = read.map_err(|error| error.to_string())?.into_iter();
+                        page.next().ok_or_else(|| format!("statement {} is missing", seq.0))?
+                    }
+                };
+                if entry.opening.as_ref().is_some_and(|opening| opening.leaf() != entry.leaf) {
+                    return Err(format!("the opening of statement {} does not open its leaf", seq.0));
+                }
+                tree.append(hash::leaf(&entry.leaf.0));
+            }
+            roots.push(tree.root());
+        }
+        Ok(roots)
     }
 
     /// When the newest statement was made, by the node's clock then. None: its opening has been erased.

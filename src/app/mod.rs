@@ -199,7 +199,11 @@ impl App {
         let identities = Arc::new(ArcSwap::from_pointee(identities));
         let acceptor = Arc::new(Acceptor::new(read.credentials.clone(), identities.clone(), clock.clone()));
         let bind = |key, address: String| move |source| CannotServe::Bind { key, address, source };
-        let door = Door::bind(settings.partners, acceptor, Limits::default())
+        let per_address = settings.connections_per_address.map(|most| usize::from(most.get()));
+        let limits = Limits::default();
+        let limits =
+            Limits { connections_per_address: per_address.unwrap_or(limits.connections_per_address), ..limits };
+        let door = Door::bind(settings.partners, acceptor, limits)
             .await
             .map_err(bind("listen.partners", settings.partners.to_string()))?;
         let ops_port = match settings.ops {

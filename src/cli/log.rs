@@ -56,21 +56,21 @@ impl LogCommand {
 
 /// A checkpoint that is signed by a log which the trust file names.
 #[derive(Clone)]
-struct Seen {
+pub(super) struct Seen {
     note: Vec<u8>,
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     /// Names of the witnesses that cosigned, and when.
     witnesses: Vec<(String, Micros)>,
 }
 
 impl Seen {
-    async fn newest(client: &Client, trust: &Trust) -> Result<Self, Failure> {
+    pub(super) async fn newest(client: &Client, trust: &Trust) -> Result<Self, Failure> {
         let note = client.checkpoint().await?;
         Self::verified(note.to_vec(), trust)
             .map_err(|why| Failure::new(Exit::Unverified, format!("the node's checkpoint does not verify: {why}")))
     }
 
-    fn verified(note: Vec<u8>, trust: &Trust) -> Result<Self, String> {
+    pub(super) fn verified(note: Vec<u8>, trust: &Trust) -> Result<Self, String> {
         let parsed = SignedNote::parse(&note).map_err(|bad| bad.to_string())?;
         let checkpoint = Checkpoint::parse(parsed.text()).map_err(|bad| bad.to_string())?;
         let logs = trust.policy().logs();
@@ -117,7 +117,7 @@ impl Seen {
 }
 
 /// How a checkpoint stands to the one believed before.
-enum Growth {
+pub(super) enum Growth {
     Same,
     Grown,
     /// Both are signed and cannot both be true: whoever signed them shows different logs to different people, or at different times.
@@ -208,7 +208,7 @@ impl Follow {
     }
 }
 
-async fn growth(client: &Client, before: &Seen, newest: &Seen) -> Result<Growth, Failure> {
+pub(super) async fn growth(client: &Client, before: &Seen, newest: &Seen) -> Result<Growth, Failure> {
     let (old, new) = (&before.checkpoint, &newest.checkpoint);
     if old.origin != new.origin {
         return Err(Failure::new(

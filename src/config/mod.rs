@@ -4,6 +4,7 @@ pub mod folder;
 pub mod reference;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use liaison_protocol::id::NodeId;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where partners connect.
     pub partners: SocketAddr,
+    /// Connections from one address, where many partners are behind one; None: the door's own limit.
+    pub connections_per_address: Option<NonZeroU16>,
     /// The operator's socket.
     pub operator: PathBuf,
     /// The node's certificate chain, PEM.
@@ -113,6 +116,7 @@ struct RawNode {
 #[serde(deny_unknown_fields)]
 struct RawListen {
     partners: String,
+    connections_per_address: Option<NonZeroU16>,
     operator: Option<PathBuf>,
 }
 
@@ -191,10 +195,15 @@ impl Settings {
             ("node", "id", self.node.to_string()),
             ("node", "data", path(&self.data)),
             ("listen", "partners", self.partners.to_string()),
+        ];
+        all.extend(
+            self.connections_per_address.map(|most| ("listen", "connections_per_address", most.to_string())),
+        );
+        all.extend([
             ("listen", "operator", path(&self.operator)),
             ("tls", "certificate", path(&self.certificate)),
             ("tls", "key", path(&self.key)),
-        ];
+        ]);
         all.extend(self.denied.as_deref().map(|file| ("tls", "denied", path(file))));
         for Revocation { authority, lists } in &self.revocation {
             all.push(("[tls.revocation]", "authority", path(authority)));
@@ -229,6 +238,7 @@ impl Settings {
             file: path.into(),
             node: node.clone().unwrap_or_else(|| "invalid".parse().expect("a node id")),
             partners: partners.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            connections_per_address: raw.listen.connections_per_address,
             operator: raw.listen.operator.map_or_else(|| data.join(OPERATOR_SOCKET), |path| folder.join(path)),
             certificate: folder.join(raw.tls.certificate),
             key: folder.join(raw.tls.key),

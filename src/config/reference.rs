@@ -51,6 +51,16 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         section: "listen",
+        name: "connections_per_address",
+        kind: "number",
+        default: Some("64"),
+        bound: "1 to 65535",
+        meaning: "Connections from one IPv4 address or one IPv6 /64, of 4096 in all. More where many partners come through one gateway: \
+                  whoever shares their address can then take the places of others.",
+        example: "512",
+    },
+    Key {
+        section: "listen",
         name: "operator",
         kind: "path",
         default: Some("`operator.sock` in `node.data`"),

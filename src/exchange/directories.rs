@@ -181,8 +181,10 @@ impl Exchange {
     ) -> Result<Arc<Audience>, Refusal> {
         let question = Question::of(caller.number, manifest);
         if let Some(audience) = self.directories.remembered(directory.version(), &question, now) {
+            self.counts.audiences_remembered.add(1);
             return Ok(audience);
         }
+        self.counts.audiences_resolved.add(1);
         let resolved = resolve(caller, manifest, &self.node, directory, now)?;
         let audience = Arc::new(Audience {
             set: Arc::new(RecipientSet::new(self.salt(), resolved.members)),

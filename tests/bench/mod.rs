@@ -1,13 +1,16 @@
 //! `liaison bench` as a program sees it: what its one object says, and that nothing of it stays behind.
 
+mod report;
+
 use std::process::{Command, Output};
 
 fn bench(arguments: &[&str]) -> (Output, Vec<String>) {
     let place = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_liaison"))
-        .args(["bench", "--output", "json", "--place"])
-        .arg(place.path())
+        .arg("bench")
         .args(arguments)
+        .args(["--output", "json", "--place"])
+        .arg(place.path())
         .output()
         .unwrap();
     let left = std::fs::read_dir(place.path()).unwrap();
@@ -22,14 +25,28 @@ fn object(output: &Output) -> serde_json::Value {
     serde_json::from_str(&stdout).unwrap()
 }
 
+/// A bench that ended well: its one object, with nothing left behind.
+fn measured(arguments: &[&str]) -> serde_json::Value {
+    let (output, left) = bench(arguments);
+    let said = object(&output);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(left, Vec::<String>::new());
+    said
+}
+
+fn are_more_than_nothing(figures: &[&str], said: &serde_json::Value) {
+    for figure in figures {
+        assert!(said[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure} in {said}");
+    }
+}
+
 #[test]
 fn a_bench_ends_with_one_object_and_leaves_nothing_behind() {
     let arguments = ["--seconds", "1", "--connections", "1", "--recipients", "2", "--payload", "256", "--collect"];
-    let (output, left) = bench(&arguments);
-    let said = object(&output);
-    assert!(output.status.success(), "{said}");
+    let said = measured(&arguments);
     let figures = [
         "accepted_per_s",
+        "verifications_per_s",
         "deliveries_per_s",
         "server_cpu_us_per_notice",
         "verify_us",
@@ -37,20 +54,64 @@ fn a_bench_ends_with_one_object_and_leaves_nothing_behind() {
         "p50_us",
         "p99_us",
         "disk_p50_us",
+        "receipt_over_disk_p50",
+        "audience_hits",
+        "resident_start_kib",
+        "resident_end_kib",
+        "resident_peak_kib",
     ];
-    for figure in figures {
-        assert!(said[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure} in {said}");
-    }
+    are_more_than_nothing(&figures, &said);
+    let accepted = said["accepted"].as_u64().unwrap();
     let checked = said["receipts_checked"].as_u64().unwrap();
-    assert!(checked > 0 && checked <= said["accepted"].as_u64().unwrap(), "{said}");
-    assert_eq!(said["refused"], 0, "{said}");
-    assert_eq!(left, Vec::<String>::new());
+    assert!(checked > 0 && checked <= accepted, "{said}");
+    assert!(
+        said["leaves_checked"].as_u64().unwrap() > accepted,
+        "the warm-up and the directory are in the log too: {said}"
+    );
+    assert_eq!((&said["refused"], &said["busy"]), (&0.into(), &0.into()), "{said}");
+    let looked_up = said["audience_hits"].as_u64().unwrap() + said["audience_misses"].as_u64().unwrap();
+    assert_eq!(looked_up, accepted, "the audience of each is looked up once: {said}");
+}
+
+#[test]
+fn an_open_loop_sends_what_its_schedule_says_and_counts_from_each_moment_of_it() {
+    let said = measured(&["--seconds", "1", "--connections", "2", "--recipients", "1", "--rate", "100"]);
+    assert_eq!((&said["rate"], &said["accepted"]), (&100.into(), &100.into()), "{said}");
+    are_more_than_nothing(&["p50_us", "p99_us", "sent_late_p99_us", "disk_p50_us", "disk_p99_us"], &said);
+    assert!(said["p99_us"].as_u64() >= said["sent_late_p50_us"].as_u64(), "a late start is part of it: {said}");
+}
+
+#[test]
+fn calls_keep_a_schedule_too() {
+    let said = measured(&["--seconds", "1", "--connections", "1", "--mode", "unary", "--rate", "40"]);
+    assert_eq!((&said["mode"], &said["accepted"]), (&"unary".into(), &40.into()), "{said}");
+}
+
+#[test]
+fn partners_that_wait_cost_memory_and_are_let_go() {
+    let said = measured(&["--idle", "70"]);
+    assert_eq!(said["idle"], 70, "more than a node takes from one address where nothing is said: {said}");
+    are_more_than_nothing(&["kib_per_connection", "resident_start_kib", "resident_end_kib"], &said);
+}
+
+#[test]
+fn whoever_overloads_a_node_is_told_when_to_come_again_and_nothing_else() {
+    let said = measured(&["--seconds", "1", "--connections", "1", "--recipients", "1", "--overload"]);
+    are_more_than_nothing(&["accepted", "busy", "p99_us"], &said);
+    assert_eq!(said["refused"], 0, "only BUSY, and with RetryInfo: {said}");
 }
 
 #[test]
 fn a_bench_that_cannot_run_says_why_before_it_begins() {
-    let (output, left) = bench(&["--collect", "--recipients", "200"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(object(&output)["error"]["message"].as_str().unwrap().contains("--collect"));
-    assert_eq!(left, Vec::<String>::new());
+    let wrong: &[&[&str]] =
+        &[&["--rate", "500", "--in-flight", "3"], &["--idle", "5", "--collect"], &["--overload", "--rate", "5"]];
+    for arguments in wrong {
+        let (output, left) = bench(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            object(&output)["error"]["message"].as_str().unwrap().contains("cannot be used with"),
+            "{arguments:?}"
+        );
+        assert_eq!(left, Vec::<String>::new());
+    }
 }

@@ -1,77 +1,88 @@
-//! What things cost: the node's CPU time, and here and now without a node one verification and one synchronised write, which make
+//! What things cost here and now without a node: one verification, as many as all cores do, and one synchronised write. They make
 //! figures of different machines comparable.
 
-use std::fs::File;
+mod disk;
+
 use std::hint::black_box;
-use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use liaison_protocol::envelope::{Envelope, MANIFEST_TYPE, pre_authentication_encoding};
+use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::signer::Signer as _;
 
 use super::load::Originator;
 use crate::cli::Failure;
 use crate::clock::{Clock as _, SystemClock};
+pub(super) use disk::Disk;
 
 /// Batches of verifications; each gives one figure, so that an interruption spoils one and not the median.
 const VERIFY_BATCHES: usize = 15;
 /// Verifications in a batch.
 const VERIFY_BATCH: u32 = 64;
-/// Synchronised writes: enough for a p99.
-const DISK_WRITES: usize = 200;
-/// About what a batch of few notices writes.
-const DISK_WRITE_BYTES: usize = 4 << 10;
+/// How long all cores verify, each time they are asked.
+const RATE_TIME: Duration = Duration::from_millis(250);
 
-/// Linux counts CPU time for user space in hundredths of a second on every architecture (`USER_HZ`).
-const TICK: Duration = Duration::from_millis(10);
-
-/// CPU time of all threads of a process so far, in user space and in the kernel: fields 14 and 15 of proc(5)'s `stat`.
-pub(super) fn cpu(process: Option<u32>) -> Result<Duration, Failure> {
-    let process = process.ok_or_else(|| Failure::failed("the node has ended"))?;
-    let path = format!("/proc/{process}/stat");
-    let stat = std::fs::read_to_string(&path).map_err(|error| Failure::failed(format!("{path}: {error}")))?;
-    // The second field is the program's name in brackets, and may hold anything.
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
-    let ticks = ticks.sum::<Result<u32, _>>().map_err(|_| Failure::failed(format!("{path} cannot be read")))?;
-    Ok(TICK * ticks)
+/// A notice's own signature, as the library verifies it strictly.
+pub(super) struct Verification {
+    public: PublicKey,
+    message: Vec<u8>,
+    signature: Vec<u8>,
 }
 
-/// Microseconds of one strict verification of a notice's own signature, one figure for each batch.
-pub(super) fn verify_us(originator: &Originator) -> Result<Vec<f64>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("verification: {error}"));
-    let (key, notice) = originator.signed().ok_or_else(|| failed(&"no notice was signed"))?;
-    let envelope = Envelope::parse(notice.envelope.clone()).map_err(|error| failed(&error))?;
-    let message = pre_authentication_encoding(MANIFEST_TYPE, envelope.payload());
-    let signature = key.sign(&message).map_err(|error| failed(&error))?;
-    let (public, clock) = (key.public(), SystemClock::new());
-    (0..VERIFY_BATCHES)
-        .map(|_| {
-            let began = clock.monotonic();
-            for _ in 0..VERIFY_BATCH {
-                let verified = black_box(public).verify(black_box(&message), black_box(&signature));
-                verified.map_err(|_| failed(&"a signature made here is not believed"))?;
-            }
-            Ok((clock.monotonic() - began).as_secs_f64() * 1e6 / f64::from(VERIFY_BATCH))
-        })
-        .collect()
-}
-
-/// p50 and p99 in microseconds of a small write to this folder's disk that has been synchronised.
-pub(super) fn disk_us(folder: &Path) -> Result<[u32; 2], Failure> {
-    let path = folder.join("disk");
-    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
-    let mut file = File::create(&path).map_err(failed)?;
-    let (clock, bytes) = (SystemClock::new(), [7; DISK_WRITE_BYTES]);
-    let mut latencies = Vec::with_capacity(DISK_WRITES);
-    for _ in 0..DISK_WRITES {
-        let began = clock.monotonic();
-        file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(failed)?;
-        latencies.push(u32::try_from((clock.monotonic() - began).as_micros()).unwrap_or(u32::MAX));
+impl Verification {
+    /// Of the last notice that an originator signed.
+    pub(super) fn of(originator: &Originator) -> Result<Self, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("verification: {error}"));
+        let (key, notice) = originator.signed().ok_or_else(|| failed(&"no notice was signed"))?;
+        let envelope = Envelope::parse(notice.envelope.clone()).map_err(|error| failed(&error))?;
+        let message = pre_authentication_encoding(MANIFEST_TYPE, envelope.payload());
+        let signature = key.sign(&message).map_err(|error| failed(&error))?;
+        Ok(Self { public: key.public().clone(), message, signature })
     }
-    std::fs::remove_file(&path).map_err(failed)?;
-    Ok([percentile(latencies.clone(), 0.50), percentile(latencies, 0.99)])
+
+    fn batch(&self) -> Result<(), Failure> {
+        for _ in 0..VERIFY_BATCH {
+            let verified = black_box(&self.public).verify(black_box(&self.message), black_box(&self.signature));
+            verified.map_err(|_| Failure::failed("a signature made here is not believed"))?;
+        }
+        Ok(())
+    }
+
+    /// Microseconds of one on one core, a figure for each batch.
+    pub(super) fn us(&self, clock: &SystemClock) -> Result<Vec<f64>, Failure> {
+        let one = |_| {
+            let began = clock.monotonic();
+            self.batch()?;
+            Ok((clock.monotonic() - began).as_secs_f64() * 1e6 / f64::from(VERIFY_BATCH))
+        };
+        (0..VERIFY_BATCHES).map(one).collect()
+    }
+
+    /// How many a second all cores do together when they do nothing else.
+    pub(super) fn per_s(&self, clock: &SystemClock) -> Result<f64, Failure> {
+        let core = || {
+            let (began, mut done) = (clock.monotonic(), 0.0);
+            loop {
+                self.batch()?;
+                done += f64::from(VERIFY_BATCH);
+                let elapsed = clock.monotonic() - began;
+                if elapsed >= RATE_TIME {
+                    return Ok::<_, Failure>(done / elapsed.as_secs_f64());
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let cores: Vec<_> = (0..cores()).map(|_| scope.spawn(core)).collect();
+            let rates =
+                cores.into_iter().map(|core| core.join().unwrap_or_else(|_| Err(Failure::failed("a core"))));
+            rates.sum()
+        })
+    }
+}
+
+/// Cores that this process may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The value that this share of all stays within; 0 of none.

@@ -1,29 +1,35 @@
-//! The load: an originator with a line of its own, the notices it has signed, and what became of each.
+//! The load: an originator with a line of its own, and the notices it has signed.
+
+mod pace;
+mod send;
+mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
 use liaison_client::sign::{Draft, DraftPart, SignedNotice};
-use liaison_client::{Client, ClientError, KnownDirectory, Submitted};
+use liaison_client::{Client, KnownDirectory};
 use liaison_protocol::id::{Micros, PartnerId};
 use liaison_protocol::manifest::{AudienceNames, Handling};
 use liaison_protocol::proto::{
-    HandlingCode, InformationEvaluation, Kind, PartRole, Precedence, RespondBy, Retention, SourceEvaluation,
-    SubmitStreamRequest, Tlp,
+    HandlingCode, InformationEvaluation, Kind, PartRole, Precedence, RespondBy, Retention, SourceEvaluation, Tlp,
 };
 use liaison_protocol::receipt::{Outcome, Receipt, verify};
 use liaison_protocol::signer::Ed25519Signer;
-use tokio::sync::mpsc;
 
 use super::network;
 use crate::cli::context::Context;
 use crate::cli::{Exit, Failure, output};
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::SystemClock;
+pub(super) use pace::Moments;
+pub(super) use tally::Tally;
+
+/// References of one line of an originator: far more than it signs in a run.
+const REFERENCES_OF_A_LINE: u64 = 10_000_000;
 
 /// How notices travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub(super) enum Mode {
     /// On one stream for each connection.
     Stream,
@@ -46,6 +52,8 @@ impl Mode {
 pub(super) struct Plan {
     pub(super) mode: Mode,
     pub(super) in_flight: usize,
+    /// When each notice is sent; None: as soon as there is room in flight.
+    pub(super) moments: Option<Moments>,
     /// No notice is sent after this; what was sent is still answered.
     pub(super) until: Duration,
     /// Receipts of one connection to keep.
@@ -63,56 +71,12 @@ pub(super) struct Originator {
     signed: u64,
 }
 
-/// What became of the notices.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub(super) accepted: u64,
-    pub(super) refused: u64,
-    /// Why the first of them was refused.
-    pub(super) refusal: Option<String>,
-    /// From sending to the durable receipt, microseconds.
-    latencies_us: Vec<u32>,
-    /// Who sent it, its envelope, its receipt.
-    pub(super) sample: Vec<(usize, Bytes, Receipt)>,
-}
-
-impl Tally {
-    fn take(&mut self, notice: &SignedNotice, answer: Result<Submitted, ClientError>, after: Duration, keep: bool) {
-        match answer {
-            Ok(submitted) => {
-                self.accepted += 1;
-                self.latencies_us.push(u32::try_from(after.as_micros()).unwrap_or(u32::MAX));
-                if keep {
-                    self.sample.push((0, notice.envelope.clone(), submitted.receipt));
-                }
-            }
-            Err(error) => {
-                self.refused += 1;
-                self.refusal.get_or_insert_with(|| error.to_string());
-            }
-        }
-    }
-
-    /// Adds what one connection saw.
-    pub(super) fn add(&mut self, other: Self, from: usize) {
-        self.accepted += other.accepted;
-        self.refused += other.refused;
-        self.refusal = self.refusal.take().or(other.refusal);
-        self.latencies_us.extend(other.latencies_us);
-        self.sample.extend(other.sample.into_iter().map(|(_, notice, receipt)| (from, notice, receipt)));
-    }
-
-    /// The latency that this share of all notices stays within.
-    pub(super) fn latency_us(&self, share: f64) -> u32 {
-        super::cost::percentile(self.latencies_us.clone(), share)
-    }
-}
-
 impl Originator {
-    pub(super) async fn connect(context: Context, clock: Arc<SystemClock>) -> Result<Self, Failure> {
+    /// The nth line of this partner, which has references of its own.
+    pub(super) async fn connect(context: Context, nth: u64, clock: Arc<SystemClock>) -> Result<Self, Failure> {
         let (client, known) = context.connect_and_know().await?;
         let key = context.notice_key()?;
-        Ok(Self { context, client, known, key, clock, notices: Vec::new(), signed: 0 })
+        Ok(Self { context, client, known, key, clock, notices: Vec::new(), signed: nth * REFERENCES_OF_A_LINE })
     }
 
     /// Signs the next notices to send, in the place of any that are left.
@@ -157,85 +121,14 @@ impl Originator {
         draft.sign(&self.key).map_err(|error| failed(&error))
     }
 
+    /// Its line, for whoever looks at the log.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// A key and the last notice signed with it, for measuring what one verification costs.
     pub(super) fn signed(&self) -> Option<(&Ed25519Signer, &SignedNotice)> {
         Some((&self.key, self.notices.last()?))
-    }
-
-    /// Sends as planned, and comes back with what became of it.
-    pub(super) async fn send(self, plan: Plan) -> Result<(Self, Tally), Failure> {
-        let tally = match plan.mode {
-            Mode::Stream => self.stream(plan).await?,
-            Mode::Unary => self.calls(plan).await,
-        };
-        Ok((self, tally))
-    }
-
-    async fn stream(&self, plan: Plan) -> Result<Tally, Failure> {
-        let mut stream = self.client.submit_stream().await?;
-        let sender = stream.sender().expect("the stream was not closed yet");
-        stream.close();
-        // A place in this queue is a notice under way: as many as may be in flight, answered in order.
-        let (sent, mut under_way) = mpsc::channel(plan.in_flight);
-        let write = async move {
-            for notice in &self.notices {
-                if self.clock.monotonic() >= plan.until {
-                    break;
-                }
-                let Ok(place) = sent.reserve().await else { break };
-                place.send((notice, self.clock.monotonic()));
-                let request =
-                    SubmitStreamRequest { envelope: notice.envelope.clone(), parts: notice.parts.clone() };
-                if sender.send(request).await.is_err() {
-                    break;
-                }
-            }
-            Ok::<_, Failure>(())
-        };
-        let read = async {
-            let (mut tally, every) = (Tally::default(), self.every(plan));
-            while let Some(answers) = stream.answers().await? {
-                let now = self.clock.monotonic();
-                for answer in answers {
-                    let (notice, at) =
-                        under_way.try_recv().map_err(|_| Failure::failed("the node answered what nobody asked"))?;
-                    let keep = self.keep(&tally, every, plan);
-                    tally.take(notice, answer, now - at, keep);
-                }
-            }
-            match under_way.try_recv() {
-                Ok(_) => Err(Failure::new(Exit::Unavailable, "the stream ended before its last answer")),
-                Err(_) => Ok(tally),
-            }
-        };
-        let ((), tally) = tokio::try_join!(write, read)?;
-        Ok(tally)
-    }
-
-    async fn calls(&self, plan: Plan) -> Tally {
-        let (mut tally, every) = (Tally::default(), self.every(plan));
-        let in_time = |_: &usize| std::future::ready(self.clock.monotonic() < plan.until);
-        let call = |nth: usize| async move {
-            let (notice, at) = (&self.notices[nth], self.clock.monotonic());
-            let answer = self.client.submit(notice).await;
-            (notice, answer, self.clock.monotonic() - at)
-        };
-        let calls = stream::iter(0..self.notices.len()).take_while(in_time).map(call);
-        let mut answers = calls.buffer_unordered(plan.in_flight);
-        while let Some((notice, answer, after)) = answers.next().await {
-            let keep = self.keep(&tally, every, plan);
-            tally.take(notice, answer, after, keep);
-        }
-        tally
-    }
-
-    /// Receipts are kept this far apart, spread over half of what is signed: the run may end before the rest is sent.
-    fn every(&self, plan: Plan) -> u64 {
-        (self.notices.len() / 4 / plan.sample).max(1) as u64
-    }
-
-    fn keep(&self, tally: &Tally, every: u64, plan: Plan) -> bool {
-        tally.sample.len() < plan.sample && tally.accepted.is_multiple_of(every)
     }
 
     /// Verifies one receipt as anyone would, from a complete file and the trust file alone.

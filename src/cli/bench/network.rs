@@ -3,16 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use liaison_protocol::id::PartnerId;
+use liaison_protocol::trust::Trust;
 use tempfile::TempDir;
+use toml_edit::{DocumentMut, Item, Table, value};
 
-use crate::cli::Failure;
 use crate::cli::context::{self, Context};
 use crate::cli::network::{Enrolment, NetworkFolder};
+use crate::cli::{Failure, read};
 
 /// The group that every notice is for.
 const RECIPIENTS: &str = "RECIPIENTS";
 /// The group whose starter agreement covers everyone.
 const MEMBERS: &str = "MEMBERS";
+
+/// All partners come from this one machine, and a node takes no more than this altogether.
+const CONNECTIONS_PER_ADDRESS: i64 = 4_096;
 
 /// A network in a temporary folder, with one signed directory that lists everyone.
 pub(super) struct TemporaryNetwork {
@@ -42,7 +47,9 @@ impl TemporaryNetwork {
         let mut originators_and_recipients = made.enrol(&enrolments)?;
         made.sign()?;
         let recipients = originators_and_recipients.split_off(originators as usize);
-        Ok(Self { folder, originators: originators_and_recipients, recipients })
+        let network = Self { folder, originators: originators_and_recipients, recipients };
+        configure(&network.config())?;
+        Ok(network)
     }
 
     /// Its folder.
@@ -53,6 +60,17 @@ impl TemporaryNetwork {
     /// The node's configuration.
     pub(super) fn config(&self) -> PathBuf {
         self.path().join("hub.toml")
+    }
+
+    /// Where the node's store lies.
+    pub(super) fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// What its log's checkpoints are verified against.
+    pub(super) fn trust(&self) -> Result<Trust, Failure> {
+        let path = self.path().join("network.trust");
+        parse(&String::from_utf8_lossy(&read(&path)?))
     }
 
     /// Who sends, each with the node's address of this run.
@@ -70,6 +88,16 @@ impl TemporaryNetwork {
         let path = self.path().display().to_string();
         self.folder.close().map_err(|error| Failure::failed(format!("{path} could not be removed: {error}")))
     }
+}
+
+/// As `liaison init` wrote it, with room for everybody from this machine, and a port on which the node is asked what it counts.
+fn configure(config: &Path) -> Result<(), Failure> {
+    let failed = |problem: &dyn std::fmt::Display| Failure::failed(format!("{}: {problem}", config.display()));
+    let text = String::from_utf8_lossy(&read(config)?).into_owned();
+    let mut document: DocumentMut = text.parse().map_err(|error| failed(&error))?;
+    document["listen"]["connections_per_address"] = value(CONNECTIONS_PER_ADDRESS);
+    document.entry("ops").or_insert(Item::Table(Table::new()))["listen"] = value("127.0.0.1:0");
+    std::fs::write(config, document.to_string()).map_err(|error| failed(&error))
 }
 
 /// Whom every notice is for.

@@ -20,6 +20,7 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 pub(in crate::cli) struct NodeProcess {
     child: Child,
     address: String,
+    ops: Option<String>,
     /// Kept open: a node that cannot print is a node that dies.
     _stdout: BufReader<ChildStdout>,
 }
@@ -66,13 +67,19 @@ pub(in crate::cli) async fn spawn(config: &Path) -> Result<NodeProcess, Failure>
         return Err(Failure::failed(format!("the node did not become ready: {}", line.trim())));
     }
     let address = said["address"].as_str().unwrap_or_default().into();
-    Ok(NodeProcess { child, address, _stdout: stdout })
+    let ops = said["ops"].as_str().map(Into::into);
+    Ok(NodeProcess { child, address, ops, _stdout: stdout })
 }
 
 impl NodeProcess {
     /// Where it listens; the port is real where the configuration left it to the machine.
     pub(in crate::cli) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where it answers monitoring. None: its configuration names no such port.
+    pub(in crate::cli) fn ops(&self) -> Option<&str> {
+        self.ops.as_deref()
     }
 
     /// The process's number. None once it has ended.

@@ -32,6 +32,18 @@ pub static METRICS: &[Metric] = &[
         read: |reading| answered(&reading.ops.counts.acknowledged, "stated"),
     },
     Metric {
+        name: "liaison_audiences",
+        kind: Kind::Counter,
+        unit: "",
+        labels: &[("found", "remembered, resolved")],
+        meaning: "Audiences of submitted notices: remembered from an earlier notice, or resolved from the directory in force.",
+        read: |reading| {
+            let counts = &reading.ops.counts;
+            let found = [("remembered", &counts.audiences_remembered), ("resolved", &counts.audiences_resolved)];
+            found.map(|(found, counter)| labelled([found], counter.count() as f64)).into()
+        },
+    },
+    Metric {
         name: "liaison_deliveries",
         kind: Kind::Counter,
         unit: "",
