@@ -15,7 +15,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use super::status;
 
 /// A request whose shape is known.
-pub(super) trait Request: Message + Default + Send + 'static {
+pub trait Request: Message + Default + Send + 'static {
     /// What it may hold.
     const SHAPE: &'static Shape;
 }

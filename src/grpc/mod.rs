@@ -14,6 +14,7 @@ mod generated {
     include!("generated/liaison.v1.rs");
 }
 
+pub use codec::Request as KnownRequest;
 pub use guard::{Guard, Guarded, OnLine, Room};
 pub use operator::{Looking, Operator, Reloading, Status as NodeStatus};
 

@@ -84,9 +84,7 @@ pub struct Running {
 
 /// Recovers from the store, signs what a crash left unsigned, and starts the thread. Returns when proposals may come.
 pub async fn start(parts: Parts) -> Result<Running, CannotStart> {
-    let (sequencer, inbox, publish) = inbox::channel();
     let (ready, started) = oneshot::channel();
-    let (ended, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new().name("sequencer".into());
     thread
         .spawn(move || {
@@ -95,10 +93,10 @@ pub async fn start(parts: Parts) -> Result<Running, CannotStart> {
                 Err(error) => return drop(ready.send(Err(CannotStart::Thread(error.to_string())))),
             };
             runtime.block_on(async move {
-                match startup::start(parts, inbox, publish).await {
-                    Ok((run, recovered)) => {
-                        if ready.send(Ok((run.view(), recovered))).is_ok() {
-                            let _ = ended.send(run.run().await);
+                match recover(parts).await {
+                    Ok((running, run)) => {
+                        if ready.send(Ok(running)).is_ok() {
+                            run.await;
                         }
                     }
                     Err(error) => drop(ready.send(Err(error))),
@@ -107,6 +105,29 @@ pub async fn start(parts: Parts) -> Result<Running, CannotStart> {
         })
         .map_err(|error| CannotStart::Thread(error.to_string()))?;
     let gone = |_| CannotStart::Thread("it ended before it was ready".into());
-    let (view, recovered) = started.await.map_err(gone)??;
-    Ok(Running { sequencer, view, recovered, stopped })
+    started.await.map_err(gone)?
+}
+
+/// What [`start`] does on its thread, for whoever must have everything on one: nothing proposed is answered while nobody polls the
+/// future, which ends once the sequencer has.
+pub async fn recover(parts: Parts) -> Result<(Running, impl Future<Output = ()>), CannotStart> {
+    let (sequencer, inbox, publish) = inbox::channel();
+    let (ended, stopped) = oneshot::channel();
+    let (run, recovered) = startup::start(parts, inbox, publish).await?;
+    let running = Running { sequencer, view: run.view(), recovered, stopped };
+    let run = async move {
+        let _ = ended.send(run.run().await);
+    };
+    Ok((running, run))
+}
+
+#[cfg(test)]
+impl Answer {
+    /// What was stated, where a test expects nothing else.
+    pub(crate) fn stated(self) -> Stated {
+        match self {
+            Self::Stated(stated) => stated,
+            other => panic!("expected a statement, found {other:?}"),
+        }
+    }
 }

@@ -142,15 +142,6 @@ pub(crate) async fn one(sequencer: &Sequencer, proposal: Proposal) -> Answer {
     sequencer.append(vec![proposal]).await.expect("running").pop().expect("one answer")
 }
 
-impl Answer {
-    pub(crate) fn stated(self) -> Stated {
-        match self {
-            Self::Stated(stated) => stated,
-            other => panic!("expected a statement, found {other:?}"),
-        }
-    }
-}
-
 /// Signs, and says so.
 struct SpiedSigner {
     inner: Ed25519Signer,
