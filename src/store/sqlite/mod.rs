@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use self::lock::WriterLock;
 use self::reader::Readers;
 use self::writer::SqliteWriter;
+use super::check;
 use super::{Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError};
 
 /// What an operator may choose.
@@ -116,9 +117,9 @@ impl Store for SqliteStore {
         self.readers.read(read).await
     }
 
-    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+    async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError> {
         let of = of.to_vec();
-        let read = move |rows: &_| of.iter().map(|seq| rows::notice(rows, *seq)).collect();
+        let read = move |rows: &_| check::fitting(of.iter().map(|seq| rows::notice(rows, *seq)), bytes_max);
         self.readers.read(read).await
     }
 
