@@ -5,20 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use liaison_protocol::proto;
 use liaison_protocol::reason::{Reason, Refusal};
-use prost::Message as _;
-use tokio::sync::watch;
 
-use super::history::{Shown, erased};
-use super::{Caller, Exchange, unreadable};
-use crate::sequencer::{Published, StoredParts};
+use super::frame::{Frame, OwnItem};
+use super::{Caller, Exchange};
+use crate::sequencer::{Published, Reader};
 use crate::state::{Cursor, Due};
 
 /// Notices in one frame.
 const FRAME_NOTICES_MAX: usize = 64;
-/// Bytes of notices in one frame, after which no further one is begun: with the largest one it stays below 4 MiB.
-const FRAME_BYTES_MAX: usize = 2 << 20;
 /// A stream says at least this often that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -33,19 +28,9 @@ pub struct Collecting {
     exchange: Arc<Exchange>,
     caller: Caller,
     cursor: Cursor,
-    published: watch::Receiver<Arc<Published>>,
+    reader: Reader,
+    own: OwnItem,
     until_idle: bool,
-}
-
-/// What is sent at once.
-#[derive(Debug)]
-pub struct Frame {
-    /// Where to continue after it.
-    pub resume_token: Bytes,
-    /// Empty: a heartbeat.
-    pub deliveries: Vec<proto::Delivery>,
-    /// One receipt for each delivery.
-    pub receipts: proto::Receipts,
 }
 
 impl Exchange {
@@ -61,7 +46,6 @@ impl Exchange {
         } else {
             read_token(resume_token).ok_or_else(|| Refusal::field("resume_token", "not one that this node gave"))?
         };
-        let published = self.sequencer.published();
         {
             let mut streams = self.streams();
             let open = streams.entry(caller.partner.number).or_default();
@@ -71,7 +55,8 @@ impl Exchange {
             }
             *open += 1;
         }
-        Ok(Collecting { exchange: self.clone(), caller, cursor, published, until_idle })
+        let reader = self.sequencer.recent().reader();
+        Ok(Collecting { exchange: self.clone(), caller, cursor, reader, own: OwnItem::default(), until_idle })
     }
 }
 
@@ -82,7 +67,8 @@ impl Collecting {
         let heartbeat = clock.monotonic() + HEARTBEAT;
         loop {
             self.still_admitted()?;
-            let published = self.published.borrow_and_update().clone();
+            self.reader.saw();
+            let published = self.exchange.published();
             let due = self.due(&published);
             if !due.is_empty() {
                 match self.frame(&published, due).await? {
@@ -95,22 +81,20 @@ impl Collecting {
             }
             let mut directory = self.exchange.directories.changed();
             tokio::select! {
-                changed = self.published.changed() => if changed.is_err() {
+                more = self.reader.more() => if !more {
                     return Err(Refusal::new(Reason::ShuttingDown, "the node is stopping").retry_after_ms(1_000));
                 },
                 _ = directory.changed() => {}
-                () = clock.until(heartbeat) => return Ok(Some(Frame {
-                    resume_token: token(self.cursor),
-                    deliveries: Vec::new(),
-                    receipts: proto::Receipts::default(),
-                })),
+                () = clock.until(heartbeat) => return Ok(Some(Frame::heartbeat(token(self.cursor)))),
             }
         }
     }
 
     /// A partner that the directory no longer lists as active is sent nothing more, on open streams too.
     fn still_admitted(&mut self) -> Result<(), Refusal> {
-        self.caller = self.exchange.readmit(&self.caller)?;
+        if self.exchange.directories.in_force().version() != self.caller.directory.version() {
+            self.caller = self.exchange.readmit(&self.caller)?;
+        }
         Ok(())
     }
 
@@ -123,45 +107,31 @@ impl Collecting {
 
     async fn frame(&mut self, published: &Published, due: Vec<Due>) -> Result<Option<Frame>, Refusal> {
         let me = self.caller.partner.number;
-        let exchange = self.exchange.clone();
-        let seqs: Vec<_> = due.iter().map(|due| due.seq).collect();
-        let notices = exchange.store.notices(&seqs).await.map_err(unreadable)?;
-        let mut openings = exchange.openings(&seqs).await?;
-        let (mut deliveries, mut shown, mut bytes, mut sent) = (Vec::new(), Vec::new(), 0, Vec::new());
-        for (due, notice) in due.into_iter().zip(notices) {
-            if bytes > FRAME_BYTES_MAX {
-                break;
-            }
-            self.cursor.pass(due);
-            // Settled meanwhile, by another of the caller's systems or by time.
-            let item = exchange.view().open(due.seq).map(|open| open.recipients().clone());
-            let Some(item) = item.and_then(|recipients| recipients.item(me)) else { continue };
-            let damaged = || Refusal::new(Reason::StoredDamage, "stored bytes cannot be read");
-            let notice = notice.ok_or_else(damaged)?;
-            bytes += notice.envelope.len() + notice.parts.as_ref().map_or(0, Bytes::len);
-            let parts = match notice.parts {
-                Some(parts) => StoredParts::decode(parts).map_err(|_| damaged())?.parts,
-                None => Vec::new(),
-            };
-            let opening = openings.remove(&due.seq).ok_or_else(erased)?;
-            shown.push(Shown { seq: due.seq, opening, items: vec![item] });
-            deliveries.push(proto::Delivery { envelope: notice.envelope, parts });
-            sent.push(due.seq);
-        }
-        if deliveries.is_empty() {
+        let edition = self.exchange.edition(published, &due).await?;
+        due.iter().take(edition.count()).for_each(|due| self.cursor.pass(*due));
+        // Settled meanwhile, by another of the caller's systems or by time.
+        let waiting: Vec<_> = {
+            let view = self.exchange.view();
+            edition.notices.iter().filter(|notice| view.waits(notice.seq, me)).collect()
+        };
+        if waiting.is_empty() {
             return Ok(None);
         }
-        let receipts = exchange.receipts(published, shown).await?;
-        exchange.counts.delivered.add(sent.len() as u64);
-        exchange.transmitted.mark(me, sent);
-        Ok(Some(Frame { resume_token: token(self.cursor), deliveries, receipts }))
+        let frame = Frame::of(token(self.cursor), &edition, &waiting, me, &mut self.own);
+        self.exchange.counts.delivered.add(waiting.len() as u64);
+        self.exchange.transmitted.mark(me, waiting.iter().map(|notice| notice.seq));
+        Ok(Some(frame))
     }
 }
 
 impl Drop for Collecting {
     fn drop(&mut self) {
-        if let Some(streams) = self.exchange.streams().get_mut(&self.caller.partner.number) {
+        let mut streams = self.exchange.streams();
+        if let Some(streams) = streams.get_mut(&self.caller.partner.number) {
             *streams -= 1;
+        }
+        if streams.values().all(|open| *open == 0) {
+            self.exchange.editions.clear();
         }
     }
 }

@@ -69,7 +69,14 @@ impl Exchange {
 
     async fn delivery(&self, seq: Seq) -> Result<proto::Delivery, Refusal> {
         let damaged = || Refusal::new(Reason::StoredDamage, "stored bytes cannot be read");
-        let notice = self.store.notices(&[seq]).await.map_err(unreadable)?.pop().flatten().ok_or_else(damaged)?;
+        let notice = self
+            .store
+            .notices(&[seq], usize::MAX)
+            .await
+            .map_err(unreadable)?
+            .pop()
+            .flatten()
+            .ok_or_else(damaged)?;
         let parts = match notice.parts {
             Some(parts) => StoredParts::decode(parts).map_err(|_| damaged())?.parts,
             None => Vec::new(),

@@ -3,7 +3,9 @@
 mod acknowledge;
 mod collect;
 mod directories;
+mod editions;
 mod evidence;
+mod frame;
 mod history;
 mod log;
 mod mailbox;
@@ -12,9 +14,10 @@ mod submit;
 mod tests;
 
 pub use acknowledge::{Acknowledged, ItemAnswer};
-pub use collect::{Collecting, Frame};
+pub use collect::Collecting;
 pub use directories::{Adopting, CannotAdopt, Directories};
 pub use evidence::{Evidence, NoticeName, Outcome};
+pub use frame::{Frame, FrameReceipts};
 pub use log::{Consistency, Inclusion};
 pub use mailbox::Waiting;
 pub use submit::{Submission, Taken};
@@ -83,6 +86,7 @@ pub struct Exchange {
     tables: SignerTables,
     /// Collect streams open now, by partner.
     streams: Mutex<BTreeMap<PartnerNumber, u32>>,
+    editions: editions::Editions,
 }
 
 /// A caller that the directory in force lists as an active partner. Only [`Exchange::admit`] makes one.
@@ -116,6 +120,7 @@ impl Exchange {
             entropy: Mutex::new(parts.entropy),
             tables: SignerTables::default(),
             streams: Mutex::default(),
+            editions: editions::Editions::default(),
         }
     }
 

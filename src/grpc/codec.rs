@@ -96,7 +96,9 @@ impl<T: Message> Encoder for Encode<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(buffer).expect("the buffer grows as needed");
+        // Once, and as much as it takes: a growing buffer would be copied again and again.
+        buffer.reserve(item.encoded_len());
+        item.encode_raw(buffer);
         Ok(())
     }
 }

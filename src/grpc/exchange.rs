@@ -72,7 +72,7 @@ impl ExchangeService for Service {
         Ok(Response::new(Box::pin(answers)))
     }
 
-    type CollectStream = Answers<proto::CollectResponse>;
+    type CollectStream = Answers<Frame>;
 
     async fn collect(
         &self,
@@ -83,14 +83,16 @@ impl ExchangeService for Service {
         let collecting =
             self.exchange.collect(caller, &resume_token, until_idle).map_err(|refusal| status::of(&refusal))?;
         let shutdown = self.shutdown.clone();
-        let frames = stream::try_unfold((collecting, shutdown), |(mut collecting, shutdown)| async move {
+        // One for the whole stream: all streams of a node would meet at its lock for every frame.
+        let stopped = Box::pin(async move { shutdown.stopping().await });
+        let frames = stream::try_unfold((collecting, stopped), |(mut collecting, mut stopped)| async move {
             let frame = tokio::select! {
                 biased;
-                () = shutdown.stopping() => Err(stopping()),
+                () = &mut stopped => Err(stopping()),
                 frame = collecting.next() => frame,
             };
             match frame {
-                Ok(frame) => Ok(frame.map(|frame| (frame_to_proto(frame), (collecting, shutdown)))),
+                Ok(frame) => Ok(frame.map(|frame| (frame, (collecting, stopped)))),
                 Err(refusal) => Err(status::of(&refusal)),
             }
         });
@@ -231,14 +233,6 @@ async fn answer_chunk(
 
 fn stopping() -> Refusal {
     Refusal::new(Reason::ShuttingDown, "the node is stopping").retry_after_ms(1_000)
-}
-
-fn frame_to_proto(frame: Frame) -> proto::CollectResponse {
-    proto::CollectResponse {
-        resume_token: frame.resume_token,
-        deliveries: frame.deliveries,
-        receipts: Some(frame.receipts),
-    }
 }
 
 fn item_to_proto(answer: ItemAnswer) -> proto::AcknowledgeResult {

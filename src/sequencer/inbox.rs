@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use super::recent::{self, Publisher, Recent};
 use super::{Answer, Published};
 use crate::state::Proposal;
 
@@ -54,18 +55,19 @@ pub struct Sequencer {
     urgent: Lane,
     submissions: Lane,
     published: watch::Receiver<Arc<Published>>,
+    recent: Arc<Recent>,
 }
 
-pub(super) fn channel() -> (Sequencer, Inbox, watch::Sender<Arc<Published>>) {
+pub(super) fn channel() -> (Sequencer, Inbox, Publisher) {
     let lane = || {
         let (chunks, receiver) = mpsc::channel(PROPOSALS_MAX);
         let proposals = Arc::new(Semaphore::new(PROPOSALS_MAX));
         (Lane { chunks, proposals, bytes: Arc::new(Semaphore::new(BYTES_MAX / UNIT)) }, receiver)
     };
     let ((urgent, from_urgent), (submissions, from_submissions)) = (lane(), lane());
-    let (publish, published) = watch::channel(Arc::new(Published::nothing()));
+    let (publisher, published, recent) = recent::publisher();
     let inbox = Inbox { urgent: from_urgent, submissions: from_submissions };
-    (Sequencer { urgent, submissions, published }, inbox, publish)
+    (Sequencer { urgent, submissions, published, recent }, inbox, publisher)
 }
 
 impl Sequencer {
@@ -103,6 +105,11 @@ impl Sequencer {
     /// The newest published head; it changes with every batch.
     pub fn published(&self) -> watch::Receiver<Arc<Published>> {
         self.published.clone()
+    }
+
+    /// What was accepted lately.
+    pub fn recent(&self) -> &Arc<Recent> {
+        &self.recent
     }
 }
 

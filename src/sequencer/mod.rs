@@ -7,6 +7,7 @@ mod edge;
 mod inbox;
 mod outside;
 mod published;
+mod recent;
 mod run;
 mod startup;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod transmitted;
 pub use edge::StoredParts;
 pub use inbox::{Busy, Sequencer};
 pub use published::{Pooled, Published, Stated, pool};
+pub use recent::{Reader, Ready, Recent};
 pub use run::Stopped;
 pub use startup::{CannotStart, Recovered, stored_subtree, tree_of};
 pub use transmitted::Transmitted;

@@ -3,23 +3,22 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::anchor::Anchor;
+use super::clocks::Clocks;
+use super::edge::{Built, Edge};
+use super::inbox::{Chunk, Inbox, flatten};
+use super::outside::{FromStore, Known, names};
+use super::recent::Publisher;
+use super::startup::{self, SharedView};
+use super::{Answer, Parts, Published, Stated};
+use crate::state::{Decision, Detail, Draft, Proposal, Stage, View};
+use crate::store::{Batch, CommitError, Head, Name, StoredNote, Writer};
 use liaison_protocol::id::{Hash, Seq};
 use liaison_protocol::proto::ExpiredOutcome;
 use liaison_protocol::statement::Event;
 use liaison_protocol::tlog::checkpoint::Checkpoint;
 use liaison_protocol::tlog::entry::Opening;
 use liaison_protocol::tlog::tree::Tree;
-use tokio::sync::watch;
-
-use super::anchor::Anchor;
-use super::clocks::Clocks;
-use super::edge::{Built, Edge};
-use super::inbox::{Chunk, Inbox, flatten};
-use super::outside::{FromStore, Known, names};
-use super::startup::{self, SharedView};
-use super::{Answer, Parts, Published, Stated};
-use crate::state::{Decision, Detail, Draft, Proposal, Stage, View};
-use crate::store::{Batch, CommitError, Head, Name, StoredNote, Writer};
 
 /// Proposals in one batch: enough to hide a slow disk, few enough that nobody waits long for the last.
 const BATCH_MAX: usize = 4_096;
@@ -45,7 +44,7 @@ pub(super) struct Run {
     parts: Parts,
     writer: Box<dyn Writer>,
     inbox: Inbox,
-    publish: watch::Sender<Arc<Published>>,
+    publish: Publisher,
     view: SharedView,
     edge: Edge,
     /// Signed, and not in the store yet: it travels in the next batch.
@@ -69,7 +68,7 @@ impl Run {
         parts: Parts,
         writer: Box<dyn Writer>,
         inbox: Inbox,
-        publish: watch::Sender<Arc<Published>>,
+        publish: Publisher,
         tree: Tree,
         view: View,
         anchor: Option<Anchor>,
@@ -110,6 +109,7 @@ impl Run {
         let bundle = startup::partial_bundle(&*self.parts.store, &head).await;
         self.edge.bundle = bundle.map_err(|error| error.to_string())?;
         self.sign(head.root)?;
+        self.publish.wake(head.next);
         Ok(())
     }
 
@@ -246,7 +246,8 @@ impl Run {
             }
         }
         self.forget_transmitted(&drafts);
-        let published = if drafts.is_empty() { self.publish.borrow().clone() } else { self.sign(batch.head.root)? };
+        let published = if drafts.is_empty() { self.publish.newest() } else { self.sign(batch.head.root)? };
+        self.publish.consign(&batch, &drafts);
         self.edge.tree.prune(before.saturating_sub(EDGE_LEAVES));
         Ok(published)
     }
@@ -269,7 +270,7 @@ impl Run {
         if let Some(anchor) = &mut self.anchor {
             anchor.keep(note);
         }
-        self.publish.send_replace(published.clone());
+        self.publish.publish(published.clone());
         Ok(published)
     }
 
@@ -349,7 +350,7 @@ impl Run {
         let head = *self.writer.head().ok_or_else(|| fatal(&"the head is gone"))?;
         let (tree, _) = startup::edge(&self.parts, &head).await.map_err(|error| fatal(&error))?;
         // What came back may be older than what was signed, and its note with it: signing on would fork the log.
-        let signed = self.publish.borrow().checkpoint.clone();
+        let signed = self.publish.newest().checkpoint.clone();
         startup::against(&self.parts, &head, &signed).await.map_err(|error| fatal(&error))?;
         let view = startup::fold(&*self.parts.store, &head).await.map_err(|error| fatal(&error))?;
         self.edge = Edge::of(tree);
@@ -466,7 +467,7 @@ mod tests {
         for place in [6, 0, 3] {
             let rig = Rig::new(World::small());
             let mut run = run_on(&rig, 4).await;
-            let signed = run.publish.borrow().checkpoint.clone();
+            let signed = run.publish.newest().checkpoint.clone();
             let leaves: Vec<_> = rig.all().await.iter().map(|entry| entry.leaf).collect();
             if place < leaves.len() {
                 // In the edge, between two batches: both routines would build on it.
@@ -483,7 +484,7 @@ mod tests {
             }
             let refused = run.settle(built).expect_err("seen");
             assert!(refused.contains("two computations of one root differ"), "{refused}");
-            assert_eq!(run.publish.borrow().checkpoint, signed, "bit in leaf {place}: nothing was signed");
+            assert_eq!(run.publish.newest().checkpoint, signed, "bit in leaf {place}: nothing was signed");
         }
     }
 }

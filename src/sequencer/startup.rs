@@ -10,10 +10,10 @@ use liaison_protocol::tlog::hash;
 use liaison_protocol::tlog::proof::{self, Node};
 use liaison_protocol::tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileId};
 use liaison_protocol::tlog::tree::Tree;
-use tokio::sync::watch;
 
 use super::anchor::Anchor;
 use super::inbox::Inbox;
+use super::recent::Publisher;
 use super::run::Run;
 use super::{Parts, Published};
 use crate::state::{Diverged, Folding, View};
@@ -72,11 +72,7 @@ pub enum CannotStart {
     Thread(String),
 }
 
-pub(super) async fn start(
-    parts: Parts,
-    inbox: Inbox,
-    publish: watch::Sender<Arc<Published>>,
-) -> Result<(Run, Recovered), CannotStart> {
+pub(super) async fn start(parts: Parts, inbox: Inbox, publish: Publisher) -> Result<(Run, Recovered), CannotStart> {
     let writer = parts.store.writer().await?;
     let mut anchor = parts.anchor.clone().map(Anchor::at);
     let anchored = match &anchor {

@@ -70,6 +70,11 @@ impl View {
         self.open.get(&seq)
     }
 
+    /// Whether a notice is open, and still waits for one of its recipients.
+    pub fn waits(&self, seq: Seq, recipient: PartnerNumber) -> bool {
+        self.open(seq).is_some_and(|open| open.moves(recipient, Happening::Received).any())
+    }
+
     /// A partner's mailbox. None: nothing was ever consigned to it.
     pub fn mailbox(&self, partner: PartnerNumber) -> Option<&Mailbox> {
         self.mailboxes.get(&partner)

@@ -7,7 +7,7 @@ use liaison_protocol::id::Seq;
 use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::watch;
 
-use super::{Batch, CommitError, Erased, Head, Name, NewEntry, ReadError, SetId, Stored};
+use super::{Batch, CommitError, Erased, Head, Name, NewEntry, ReadError, SetId, Stored, StoredNotice};
 
 /// The answer to a batch that must not be written.
 pub(super) fn refused(why: impl Display) -> CommitError {
@@ -119,4 +119,21 @@ fn entry_fits(seq: Seq, entry: &NewEntry) -> Result<(), CommitError> {
         return Err(refused(format_args!("statement {} must be about earlier ones, ascending", seq.0)));
     }
     Ok(())
+}
+
+/// Notices as they are found, as many as fit but at least one.
+pub(super) fn fitting(
+    found: impl Iterator<Item = Result<Option<StoredNotice>, ReadError>>,
+    bytes_max: usize,
+) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+    let (mut fitting, mut bytes) = (Vec::new(), 0_usize);
+    for notice in found {
+        let notice = notice?;
+        bytes = bytes.saturating_add(notice.as_ref().map_or(0, StoredNotice::bytes));
+        if bytes > bytes_max && !fitting.is_empty() {
+            break;
+        }
+        fitting.push(notice);
+    }
+    Ok(fitting)
 }

@@ -101,8 +101,8 @@ impl Store for FaultyStore {
         }
     }
 
-    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
-        self.inner.notices(of).await
+    async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+        self.inner.notices(of, bytes_max).await
     }
 
     async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {

@@ -82,9 +82,9 @@ impl Store for MemoryStore {
         Ok(fitting)
     }
 
-    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+    async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError> {
         let rows = self.rows();
-        Ok(of.iter().map(|seq| rows.notices.get(seq).cloned()).collect())
+        check::fitting(of.iter().map(|seq| Ok(rows.notices.get(seq).cloned())), bytes_max)
     }
 
     async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {

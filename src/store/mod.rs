@@ -166,6 +166,13 @@ pub struct StoredNotice {
     pub parts: Option<Bytes>,
 }
 
+impl StoredNotice {
+    /// What it counts towards a `bytes_max`.
+    pub fn bytes(&self) -> usize {
+        self.envelope.len() + self.parts.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// Why there is no writer.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
@@ -223,8 +230,9 @@ pub trait Store: Send + Sync + 'static {
     async fn writer(&self) -> Result<Box<dyn Writer>, WriterError>;
     /// The entries of a range, ascending, as many as fit into `bytes_max` but at least one if there is any.
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError>;
-    /// The notices that these statements accepted, in the order asked; None where there is none.
-    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError>;
+    /// The notices that these statements accepted, in the order asked, as many as fit into `bytes_max` but at least one; None where
+    /// there is none.
+    async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError>;
     /// What these names were given to, in the order asked.
     async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError>;
     /// Statements about one, ascending, after `after`, at most `page`.

@@ -202,8 +202,8 @@ impl Store for Tamper {
         Ok(entries)
     }
 
-    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
-        self.inner.notices(of).await
+    async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+        self.inner.notices(of, bytes_max).await
     }
 
     async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {

@@ -52,6 +52,8 @@ fn generate(root: &Path) {
     services(SERVER)
         .build_client(false)
         .codec_path("crate::grpc::codec::Checked")
+        // Put together from what is serialized already.
+        .extern_path(".liaison.v1.CollectResponse", "crate::exchange::Frame")
         .compile_fds(descriptors.clone())
         .expect("servers generate");
     std::fs::write(root.join(DESCRIPTORS), descriptors.encode_to_vec()).expect("writable");

@@ -286,7 +286,7 @@ pub mod exchange_service_server {
         /// Server streaming response type for the Collect method.
         type CollectStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    ::liaison_protocol::proto::CollectResponse,
+                    crate::exchange::Frame,
                     tonic::Status,
                 >,
             >
@@ -515,7 +515,7 @@ pub mod exchange_service_server {
                     > tonic::server::ServerStreamingService<
                         ::liaison_protocol::proto::CollectRequest,
                     > for CollectSvc<T> {
-                        type Response = ::liaison_protocol::proto::CollectResponse;
+                        type Response = crate::exchange::Frame;
                         type ResponseStream = T::CollectStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,

@@ -285,7 +285,7 @@ impl Simulation {
             let said = verdicts
                 .iter()
                 .fold(Standing::CONSIGNED, |now, verdict| now.after((*verdict).into()).unwrap_or(now));
-            let recipient = self.rig.memory.notices(&[*seq]).await.expect("reads")[0].is_some();
+            let recipient = self.rig.memory.notices(&[*seq], usize::MAX).await.expect("reads")[0].is_some();
             if let Some(standing) = standing.filter(|_| recipient) {
                 use crate::state::Delivery;
                 let expired = standing.delivery == Delivery::Undelivered;

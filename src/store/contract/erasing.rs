@@ -11,14 +11,14 @@ pub(super) async fn erased_parts_are_gone_and_the_envelope_stays(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
     append(&mut writer, vec![accepting(0), accepting(1)]).await;
-    let before = store.notices(&[Seq(0), Seq(1)]).await.unwrap();
+    let before = store.notices(&[Seq(0), Seq(1)], usize::MAX).await.unwrap();
     // The second time it is gone already, and that is fine.
     for seq in [2, 3] {
         let mut erasing = batch(writer.head(), vec![statement(seq)]);
         erasing.erased = vec![Erased::Parts(Seq(0))];
         writer.commit(&erasing).await.unwrap();
     }
-    let after = store.notices(&[Seq(0), Seq(1)]).await.unwrap();
+    let after = store.notices(&[Seq(0), Seq(1)], usize::MAX).await.unwrap();
     let stripped = before[0].clone().map(|notice| StoredNotice { parts: None, ..notice });
     assert_eq!(after, [stripped, before[1].clone()]);
     let entries = store.entries(Seq(0)..Seq(1), 1).await.unwrap();
@@ -29,7 +29,7 @@ pub(super) async fn an_erased_opening_is_gone_and_the_leaf_stays(house: House) {
     let store = house.open();
     let mut writer = writer(&store).await;
     append(&mut writer, vec![accepting(0), accepting(1)]).await;
-    let notices = store.notices(&[Seq(0)]).await.unwrap();
+    let notices = store.notices(&[Seq(0)], usize::MAX).await.unwrap();
     let mut erasing = batch(writer.head(), Vec::new());
     erasing.erased = vec![Erased::Opening(Seq(0))];
 
@@ -40,7 +40,7 @@ pub(super) async fn an_erased_opening_is_gone_and_the_leaf_stays(house: House) {
     expected[0].detail = Bytes::new();
     let read = store.entries(Seq(0)..Seq(2), 1 << 20).await.unwrap();
     assert_eq!(read, expected);
-    assert_eq!(store.notices(&[Seq(0)]).await.unwrap(), notices);
+    assert_eq!(store.notices(&[Seq(0)], usize::MAX).await.unwrap(), notices);
 }
 
 pub(super) async fn erasing_what_is_not_there_is_refused(house: House) {

@@ -98,7 +98,7 @@ pub(in crate::store) async fn everything(store: &Arc<dyn Store>, part: Range<u64
     let mut said = vec![
         format!("{:?}", store.entries(range, usize::MAX).await),
         format!("{:?}", store.entries(middle..Seq(u64::MAX), 700).await),
-        format!("{:?}", store.notices(&seqs).await),
+        format!("{:?}", store.notices(&seqs, usize::MAX).await),
         format!("{:?}", store.named(&names).await),
         format!("{:?}", store.tiles(&tiles).await),
         format!("{:?}", store.last_note().await),

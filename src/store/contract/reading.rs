@@ -11,7 +11,7 @@ use crate::store::{Known, ReadError, SetId, StoredNotice};
 pub(super) async fn an_empty_store_answers_every_read_with_nothing(house: House) {
     let store = house.open();
     assert_eq!(store.entries(Seq(0)..Seq(u64::MAX), 1).await.unwrap(), []);
-    assert_eq!(store.notices(&[Seq(0)]).await.unwrap(), [None]);
+    assert_eq!(store.notices(&[Seq(0)], usize::MAX).await.unwrap(), [None]);
     assert_eq!(store.named(&[name(0)]).await.unwrap(), [None]);
     assert_eq!(store.about(Seq(0), Seq(0), 9).await.unwrap(), []);
     let tile = TileId::Entries { index: 0 };
@@ -41,7 +41,7 @@ pub(super) async fn a_batch_is_read_back_as_it_was_given(house: House) {
     assert_eq!(read, expected);
     let notice = entries[1].notice.clone().unwrap();
     let stored = StoredNotice { id: notice.id, envelope: notice.envelope, parts: Some(notice.parts) };
-    assert_eq!(store.notices(&[Seq(1)]).await.unwrap(), [Some(stored)]);
+    assert_eq!(store.notices(&[Seq(1)], usize::MAX).await.unwrap(), [Some(stored)]);
     let known = Known { seq: Seq(1), notice: notice_id(1) };
     assert_eq!(writer.named(&[name(1)]).await.unwrap(), [Some(known)]);
     assert_eq!(store.about(Seq(1), Seq(1), 9).await.unwrap(), [Seq(2)]);
@@ -92,7 +92,7 @@ pub(super) async fn answers_come_in_the_order_asked(house: House) {
     let mut writer = writer(&store).await;
     append(&mut writer, vec![accepting(0), statement(1), accepting(2)]).await;
 
-    let notices = store.notices(&[2, 1, 0, 9, 2].map(Seq)).await.unwrap();
+    let notices = store.notices(&[2, 1, 0, 9, 2].map(Seq), usize::MAX).await.unwrap();
     let ids: Vec<_> = notices.iter().map(|notice| notice.as_ref().map(|notice| notice.id)).collect();
     let id = |seq| Some(notice_id(seq));
     assert_eq!(ids, [id(2), None, id(0), None, id(2)]);
@@ -133,7 +133,7 @@ pub(super) async fn a_reader_never_sees_part_of_a_commit(house: House) {
         let seqs: Vec<_> = (nth * WIDTH..(nth + 1) * WIDTH).map(Seq).collect();
         loop {
             let finished = writing.is_finished();
-            let notices = store.notices(&seqs).await.unwrap();
+            let notices = store.notices(&seqs, usize::MAX).await.unwrap();
             let there = notices.iter().flatten().count() as u64;
             assert!(there == 0 || there == WIDTH, "{there} of {WIDTH}");
             if there == WIDTH || finished {

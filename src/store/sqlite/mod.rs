@@ -30,6 +30,7 @@ use self::lock::WriterLock;
 use self::notices::NoticeFile;
 use self::reader::Readers;
 use self::writer::SqliteWriter;
+use super::check;
 use super::{Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError};
 
 /// What an operator may choose.
@@ -123,10 +124,12 @@ impl Store for SqliteStore {
         self.readers.read(read).await
     }
 
-    async fn notices(&self, of: &[Seq]) -> Result<Vec<Option<StoredNotice>>, ReadError> {
+    async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError> {
         let (of, shared) = (of.to_vec(), self.shared.clone());
         // In one snapshot: what it shows is not overwritten before it is given up.
-        let read = move |rows: &_| of.iter().map(|seq| rows::notice(rows, &shared.notices, *seq)).collect();
+        let read = move |rows: &_| {
+            check::fitting(of.iter().map(|seq| rows::notice(rows, &shared.notices, *seq)), bytes_max)
+        };
         self.readers.read(read).await
     }
 

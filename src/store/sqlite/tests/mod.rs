@@ -338,7 +338,7 @@ async fn more_readers_than_the_queue_holds_are_all_answered() {
     let store = disk.open();
     append(&mut writer(&store).await, (0..9).map(accepting).collect()).await;
     let asked = [Seq(3), Seq(5)];
-    let reads = (0..500).map(|_| store.notices(&asked));
+    let reads = (0..500).map(|_| store.notices(&asked, usize::MAX));
     for read in futures_util::future::join_all(reads).await {
         let ids = read.unwrap().into_iter().flatten();
         let expected = [3, 5].map(|seq| accepting(seq).notice.unwrap().id);

@@ -13,7 +13,7 @@ fn large(from: u64, count: u64) -> Vec<NewEntry> {
 
 async fn assert_there(store: &Arc<dyn Store>, given: &[NewEntry], from: u64) {
     let seqs: Vec<_> = (from..from + given.len() as u64).map(Seq).collect();
-    let found = store.notices(&seqs).await.expect("reads");
+    let found = store.notices(&seqs, usize::MAX).await.expect("reads");
     for (found, given) in found.into_iter().zip(given) {
         let (found, given) = (found.expect("there"), given.notice.as_ref().expect("accepting"));
         assert_eq!(found.id, given.id);
@@ -41,7 +41,7 @@ async fn notices_of_small_and_large_batches_are_read_as_they_came() {
     drop((writer, store));
     let store = disk.open();
     assert_there(&store, &batches[3], 6).await;
-    assert_eq!(store.notices(&[Seq(5)]).await.unwrap(), [None]);
+    assert_eq!(store.notices(&[Seq(5)], usize::MAX).await.unwrap(), [None]);
 }
 
 #[tokio::test]
@@ -73,8 +73,8 @@ async fn fault_84_a_notice_file_that_lacks_something_takes_no_writer_and_is_name
     let store = disk.open();
     let refused = store.writer().await.err();
     assert!(matches!(&refused, Some(WriterError::Damaged(why)) if why.contains("restore both")), "{refused:?}");
-    assert!(store.notices(&[Seq(0)]).await.is_ok(), "the rest is served");
-    let read = store.notices(&[Seq(2)]).await;
+    assert!(store.notices(&[Seq(0)], usize::MAX).await.is_ok(), "the rest is served");
+    let read = store.notices(&[Seq(2)], usize::MAX).await;
     assert!(matches!(&read, Err(ReadError::Damaged(why)) if why.starts_with("statement 2 ")), "{read:?}");
 }
 
@@ -108,7 +108,7 @@ async fn erased_parts_in_the_notice_file_are_overwritten_also_after_a_crash() {
     let mut erasing = batch(writer.head(), Vec::new());
     erasing.erased = vec![Erased::Parts(Seq(1))];
     writer.commit(&erasing).await.unwrap();
-    let found = store.notices(&[Seq(1)]).await.unwrap().remove(0).expect("the envelope stays");
+    let found = store.notices(&[Seq(1)], usize::MAX).await.unwrap().remove(0).expect("the envelope stays");
     assert_eq!((found.envelope, found.parts), (given[1].notice.as_ref().unwrap().envelope.clone(), None));
     assert!(disk.occurrences(&parts(1)) > 0, "not overwritten yet");
     // The process ends here, with no chance to finish anything.

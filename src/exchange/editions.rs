@@ -1,0 +1,164 @@
+//! What is the same for all who are sent the same notices: read once, serialized once, and proven once under one checkpoint.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use liaison_protocol::id::Seq;
+use liaison_protocol::reason::{Reason, Refusal};
+use prost::Message as _;
+
+use super::history::{Shown, erased};
+use super::{Exchange, unreadable};
+use crate::policy::RecipientSet;
+use crate::sequencer::{Published, Ready, StoredParts};
+use crate::state::Due;
+
+/// Bytes of notices in one edition, unless it is a single larger one: with that one it stays below 1.25 MiB.
+const EDITION_BYTES_MAX: usize = 512 << 10;
+/// Editions kept for others who stand at the same place. Who collects what comes stands at one of the newest few; who is behind
+/// stands anywhere, and mostly alone.
+const EDITIONS_MAX: usize = 32;
+/// Bytes of all of them: as if each were of ordinary notices.
+const BYTES_MAX: usize = 16 << 20;
+
+/// Notices that follow one another in a mailbox, under one checkpoint.
+#[derive(Debug)]
+pub(super) struct Edition {
+    /// What it answers for, in the order of the mailbox.
+    covers: Vec<Seq>,
+    /// Of these, what was open when it was made.
+    pub(super) notices: Vec<Printed>,
+    /// The signed note.
+    pub(super) checkpoint: Bytes,
+    /// The pool of all paths.
+    pub(super) hashes: Bytes,
+}
+
+/// One notice of an edition.
+#[derive(Debug)]
+pub(super) struct Printed {
+    pub(super) seq: Seq,
+    /// A serialized `Delivery`.
+    pub(super) delivery: Bytes,
+    /// A serialized `Receipt` without items.
+    pub(super) receipt: Bytes,
+    pub(super) recipients: Arc<RecipientSet>,
+}
+
+/// Those made lately, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Editions(Mutex<VecDeque<Arc<Edition>>>);
+
+impl Edition {
+    /// How many of what was due it answers for.
+    pub(super) fn count(&self) -> usize {
+        self.covers.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let notices = self.notices.iter().map(|notice| notice.delivery.len() + notice.receipt.len());
+        notices.sum::<usize>() + self.hashes.len()
+    }
+
+    /// Whether it begins what is due, with a good part of it: whoever is far behind is not held up by many small ones.
+    fn serves(&self, due: &[Due]) -> bool {
+        2 * self.covers.len() >= due.len()
+            && self.covers.len() <= due.len()
+            && self.covers.iter().zip(due).all(|(seq, due)| *seq == due.seq)
+    }
+}
+
+impl Editions {
+    fn serving(&self, due: &[Due]) -> Option<Arc<Edition>> {
+        let editions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        editions.iter().rev().find(|edition| edition.serves(due)).cloned()
+    }
+
+    fn keep(&self, edition: Arc<Edition>) {
+        let mut editions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        editions.retain(|known| known.covers.first() != edition.covers.first());
+        editions.push_back(edition);
+        while editions.len() > EDITIONS_MAX
+            || editions.iter().map(|edition| edition.bytes()).sum::<usize>() > BYTES_MAX
+        {
+            editions.pop_front();
+        }
+    }
+
+    /// Nobody collects any more.
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Exchange {
+    /// An edition that begins what is due, which is not empty.
+    pub(super) async fn edition(&self, published: &Published, due: &[Due]) -> Result<Arc<Edition>, Refusal> {
+        if let Some(edition) = self.editions.serving(due) {
+            return Ok(edition);
+        }
+        let edition = Arc::new(self.print(published, due).await?);
+        self.editions.keep(edition.clone());
+        Ok(edition)
+    }
+
+    async fn print(&self, published: &Published, due: &[Due]) -> Result<Edition, Refusal> {
+        let ready = self.ready(due).await?;
+        let covers: Vec<_> = due.iter().take(ready.len()).map(|due| due.seq).collect();
+        let (mut shown, mut printed) = (Vec::new(), Vec::new());
+        for (seq, Ready { delivery, opening }) in covers.iter().copied().zip(ready) {
+            // Closed meanwhile, by time or by other systems of its last recipient.
+            let open = self.view().open(seq).map(|open| open.recipients().clone());
+            let Some(recipients) = open else { continue };
+            shown.push(Shown { seq, opening, items: Vec::new() });
+            printed.push(Printed { seq, delivery, receipt: Bytes::new(), recipients });
+        }
+        let receipts = self.receipts(published, shown).await?;
+        for (notice, receipt) in printed.iter_mut().zip(&receipts.receipts) {
+            notice.receipt = receipt.encode_to_vec().into();
+        }
+        Ok(Edition { covers, notices: printed, checkpoint: receipts.checkpoint, hashes: receipts.hashes })
+    }
+
+    /// What is due, as much of it from the first on as one edition holds; from memory where it was accepted lately.
+    async fn ready(&self, due: &[Due]) -> Result<Vec<Ready>, Refusal> {
+        let recent = self.sequencer.recent();
+        let mut stored: Option<BTreeMap<Seq, Ready>> = None;
+        let (mut ready, mut bytes) = (Vec::with_capacity(due.len()), 0);
+        for (nth, Due { seq, .. }) in due.iter().enumerate() {
+            let found = match (recent.notice(*seq), &mut stored) {
+                (Some(found), _) => Some(found),
+                (None, Some(stored)) => stored.remove(seq),
+                (None, none) => {
+                    let seqs: Vec<_> = due[nth..].iter().map(|due| due.seq).collect();
+                    none.insert(self.stored(&seqs, EDITION_BYTES_MAX - bytes).await?).remove(seq)
+                }
+            };
+            let Some(found) = found else { break };
+            if !ready.is_empty() && bytes + found.delivery.len() > EDITION_BYTES_MAX {
+                break;
+            }
+            bytes += found.delivery.len();
+            ready.push(found);
+        }
+        Ok(ready)
+    }
+
+    /// The first of these notices as they lie in the store: as many as fit, at least one.
+    async fn stored(&self, seqs: &[Seq], bytes_max: usize) -> Result<BTreeMap<Seq, Ready>, Refusal> {
+        let notices = self.store.notices(seqs, bytes_max).await.map_err(unreadable)?;
+        let mut openings = self.openings(&seqs[..notices.len()]).await?;
+        let damaged = || Refusal::new(Reason::StoredDamage, "stored bytes cannot be read");
+        let ready = |(seq, notice): (&Seq, Option<crate::store::StoredNotice>)| {
+            let notice = notice.ok_or_else(damaged)?;
+            let parts = match notice.parts {
+                Some(parts) => StoredParts::decode(parts).map_err(|_| damaged())?.parts,
+                None => Vec::new(),
+            };
+            let opening = openings.remove(seq).ok_or_else(erased)?;
+            Ok((*seq, Ready::of(notice.envelope, parts, opening)))
+        };
+        seqs.iter().zip(notices).map(ready).collect()
+    }
+}
