@@ -20,6 +20,7 @@ cd "$(dirname "$0")/../.."
 if ! command -v valgrind >/dev/null; then
   apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind libc6-dbg >/dev/null
 fi
+mkdir -p target
 program="$(cargo test --config benches/instructions/build.toml --no-run --bench instructions --message-format json \
   2>target/instructions.log | python3 -c '
 import json, sys
