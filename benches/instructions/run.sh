@@ -9,7 +9,7 @@
 # same in both and go out. `main.rs` says what the path is.
 # Three figures: hashing, signatures, and everything else. Signatures are printed and not compared: curve25519 chooses its code by what the
 # processor can do, and a better way to verify must not hide a worse way to everything else. Hashing is compared apart: valgrind
-# shows programs no SHA-NI, so that a hash weighs ten times what it does in service and would drown the rest; how many are made shows all
+# shows programs no SHA-NI, so that a hash weighs far more than it does in service and would drown the rest; how many are made shows all
 # the same. SHA-256 and memcpy, too, have a way of their own where there is AVX2, which valgrind shows where the machine has it:
 # elsewhere the figures are printed and not compared. AVX-512 it never shows.
 # Built as the tests are, so that hardly anything is built again, but what is ours as in a release (build.toml). The figures are no
@@ -20,6 +20,7 @@ cd "$(dirname "$0")/../.."
 if ! command -v valgrind >/dev/null; then
   apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind libc6-dbg >/dev/null
 fi
+mkdir -p target
 program="$(cargo test --config benches/instructions/build.toml --no-run --bench instructions --message-format json \
   2>target/instructions.log | python3 -c '
 import json, sys

@@ -27,6 +27,7 @@ done
 # Nothing that hangs may go on for ever: both servers' starts, and twice what the rounds take.
 limit=$((120 + rounds * (3 * seconds + 30)))
 
+mkdir -p target
 echo "== tools" >&2
 if ! command -v rabbitmq-server >/dev/null; then
   # Its package must not start a server of its own.
