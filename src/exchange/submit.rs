@@ -101,11 +101,11 @@ impl Exchange {
     ) -> bool {
         let (mut places, mut proposals) = (VecDeque::new(), Vec::new());
         let mut named = Vec::new();
-        for (nth, submission) in chunk.iter().enumerate() {
-            if !matches!(standings[nth], Standing::Waiting) {
-                continue;
-            }
-            match self.permit(caller, submission) {
+        let waiting: Vec<_> =
+            chunk.iter().enumerate().filter(|(nth, _)| matches!(standings[*nth], Standing::Waiting)).collect();
+        let manifests = self.verified_manifests(caller, waiting.iter().map(|(_, submission)| *submission));
+        for ((nth, submission), manifest) in waiting.into_iter().zip(manifests) {
+            match manifest.and_then(|manifest| self.permit(caller, manifest, submission)) {
                 Ok(permit) => {
                     if chunk.len() == 1 {
                         named = named_items(&permit, caller);
@@ -162,7 +162,10 @@ impl Exchange {
             refusal.reason,
             Reason::NotCovered | Reason::NoRoute | Reason::NobodyToReach | Reason::NotHome
         );
-        let Some(manifest) = self.verified_manifest(caller, submission).ok().filter(|_| by_policy) else {
+        if !by_policy {
+            return Standing::Refused(refusal);
+        }
+        let Some(Ok(manifest)) = self.verified_manifests(caller, std::iter::once(submission)).pop() else {
             return Standing::Refused(refusal);
         };
         let name = (caller.partner.number, manifest.manifest().reference.clone());
@@ -179,7 +182,12 @@ impl Exchange {
         }
     }
 
-    fn verified_manifest(&self, caller: &Caller, submission: &Submission) -> Result<VerifiedManifest, Refusal> {
+    /// One for each submission, in order.
+    fn verified_manifests<'s>(
+        &self,
+        caller: &Caller,
+        submissions: impl Iterator<Item = &'s Submission>,
+    ) -> Vec<Result<VerifiedManifest, Refusal>> {
         let directory = caller.directory.directory();
         let expect = Expect {
             network: directory.head().network(),
@@ -188,13 +196,18 @@ impl Exchange {
             keys: directory.keys(caller.partner.number),
             tables: Some(&self.tables),
         };
-        SignedManifest::parse(submission.envelope.clone())?.verify(&expect, self.clock.now())
+        let envelopes = submissions.map(|submission| submission.envelope.clone());
+        SignedManifest::verify_all(envelopes, &expect, self.clock.now())
     }
 
     /// Every step's input is what only the step before can make.
-    fn permit(&self, caller: &Caller, submission: &Submission) -> Result<Permit, Refusal> {
+    fn permit(
+        &self,
+        caller: &Caller,
+        manifest: VerifiedManifest,
+        submission: &Submission,
+    ) -> Result<Permit, Refusal> {
         let (now, directory) = (self.clock.now(), &caller.directory);
-        let manifest = self.verified_manifest(caller, submission)?;
         let parts = Parts::open(&manifest.manifest().parts, submission.parts.clone())?;
         authorise(&caller.partner, manifest, parts, &self.node, directory, |manifest| {
             self.audience(&caller.partner, manifest, directory, now)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::id::{Hash, KeyId, Micros, NetworkId};
-use crate::keyring::{KeyRefusal, SignatureRefusal, SignerTables, TrustedKey, Usage};
+use crate::keyring::{KeyRefusal, PublicKey, SignatureRefusal, Signed, SignerTables, TrustedKey, Usage};
 use crate::limits::{ENVELOPE_BYTES_MAX, PAYLOAD_TYPE_BYTES_MAX, SIGNATURES_MAX};
 use crate::proto;
 use crate::reason::{Reason, Refusal};
@@ -110,9 +110,42 @@ impl Envelope {
     /// Believes the payload if one of the keys expected made its one signature. The type, the network and the usage come from
     /// `expect`, never from the envelope; the key id in it never decides.
     pub fn verify(self, expect: &Expect<'_>, now: Micros) -> Result<Proven, Refusal> {
-        let signature = self.signature()?;
-        let encoding = pre_authentication_encoding(&self.payload_type, &self.payload);
-        let key = signer_among(expect, &encoding, &signature.sig)?;
+        Self::verify_all(vec![Ok(self)], expect, now).pop().expect("one for one")
+    }
+
+    /// Verifies what is expected of the same, each by itself: a chunk in less time than its envelopes alone. What is refused already
+    /// stays refused.
+    pub fn verify_all(
+        envelopes: Vec<Result<Self, Refusal>>,
+        expect: &Expect<'_>,
+        now: Micros,
+    ) -> Vec<Result<Proven, Refusal>> {
+        let encoded = |envelope: Result<Self, Refusal>| {
+            let envelope = envelope?;
+            envelope.signature()?;
+            let encoding = pre_authentication_encoding(&envelope.payload_type, &envelope.payload);
+            Ok((envelope, encoding))
+        };
+        let envelopes: Vec<Result<_, Refusal>> = envelopes.into_iter().map(encoded).collect();
+        let signed = envelopes.iter().flatten().flat_map(|(envelope, message)| {
+            envelope.signatures.first().map(|signature| Signed { message, signature: &signature.sig[..] })
+        });
+        let mut signers = signers_among(expect, &signed.collect::<Vec<_>>()).into_iter();
+        let mut proven = |(envelope, encoding): (Self, Vec<u8>)| {
+            let key = signers.next().expect("one for each that is signed")?;
+            envelope.proven(&encoding, key, expect, now)
+        };
+        envelopes.into_iter().map(|envelope| envelope.and_then(&mut proven)).collect()
+    }
+
+    /// Everything that is left to judge once it is known who signed.
+    fn proven(
+        self,
+        encoding: &[u8],
+        key: &TrustedKey,
+        expect: &Expect<'_>,
+        now: Micros,
+    ) -> Result<Proven, Refusal> {
         if self.payload_type != expect.payload_type {
             return Err(Refusal::new(
                 Reason::UnknownPayloadType,
@@ -133,8 +166,8 @@ impl Envelope {
             }
         })?;
         Ok(Proven {
-            digest: Hash::of(&[&encoding]),
-            signature_digest: Hash::of(&[&signature.sig]),
+            digest: Hash::of(&[encoding]),
+            signature_digest: Hash::of(&[&self.signature()?.sig]),
             signer: key.id,
             payload: self.payload,
             envelope: self.bytes,
@@ -152,27 +185,40 @@ impl Envelope {
     }
 }
 
+/// How far the search for a signer has come.
+#[derive(Clone, Copy, Default)]
+struct Search<'k> {
+    found: Option<&'k TrustedKey>,
+    wrong: bool,
+    misshapen: Option<&'static str>,
+}
+
 /// Tries the keys of the usage expected. A signature that fits none of their algorithms' shapes is malformed, whatever the state.
-fn signer_among<'k>(expect: &Expect<'k>, encoding: &[u8], signature: &[u8]) -> Result<&'k TrustedKey, Refusal> {
-    let mut wrong = false;
-    let mut misshapen = None;
+fn signers_among<'k>(expect: &Expect<'k>, signed: &[Signed<'_>]) -> Vec<Result<&'k TrustedKey, Refusal>> {
+    let mut searches = vec![Search::default(); signed.len()];
     for key in expect.keys.iter().filter(|key| key.usage == expect.usage) {
-        let verified = match expect.tables {
-            Some(tables) => tables.verify(&key.public, encoding, signature),
-            None => key.public.verify(encoding, signature),
-        };
-        match verified {
-            Ok(()) => return Ok(key),
-            Err(SignatureRefusal::Shape(problem)) => misshapen = Some(problem),
-            Err(SignatureRefusal::Wrong) => wrong = true,
+        let open: Vec<_> = (0..signed.len()).filter(|nth| searches[*nth].found.is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        let tried: Vec<_> = open.iter().map(|nth| signed[*nth]).collect();
+        for (nth, verdict) in open.into_iter().zip(expect.judge(&key.public, &tried)) {
+            let search = &mut searches[nth];
+            match verdict {
+                Ok(()) => search.found = Some(key),
+                Err(SignatureRefusal::Shape(problem)) => search.misshapen = Some(problem),
+                Err(SignatureRefusal::Wrong) => search.wrong = true,
+            }
         }
     }
-    match misshapen {
-        Some(problem) if !wrong => Err(Refusal::new(Reason::SignatureShape, problem)),
+    let ended = |search: Search<'k>| match search {
+        Search { found: Some(key), .. } => Ok(key),
+        Search { misshapen: Some(problem), wrong: false, .. } => Err(Refusal::new(Reason::SignatureShape, problem)),
         _ => {
             Err(Refusal::new(Reason::BadSignature, "no key listed for the caller and this use made this signature"))
         }
-    }
+    };
+    searches.into_iter().map(ended).collect()
 }
 
 /// Every signed payload begins with field 1, the network: tag 0x0a, length 32.
@@ -193,6 +239,15 @@ pub struct Expect<'k> {
     pub keys: &'k [TrustedKey],
     /// For whoever verifies many signatures of the same keys; None: each is verified by itself.
     pub tables: Option<&'k SignerTables>,
+}
+
+impl Expect<'_> {
+    fn judge(&self, key: &PublicKey, signed: &[Signed<'_>]) -> Vec<Result<(), SignatureRefusal>> {
+        match self.tables {
+            Some(tables) => tables.verify(key, signed),
+            None => signed.iter().map(|one| key.verify(one.message, one.signature)).collect(),
+        }
+    }
 }
 
 /// A payload whose signature, type, network and key have been checked. Only [`Envelope::verify`] makes one.

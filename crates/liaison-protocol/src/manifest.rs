@@ -372,9 +372,18 @@ impl SignedManifest {
 
     /// Believes it, if one of the keys expected signed it. `expect` must be for manifests.
     pub fn verify(self, expect: &Expect<'_>, now: Micros) -> Result<VerifiedManifest, Refusal> {
-        let proven = self.envelope.verify(expect, now)?;
-        let manifest = Manifest::parse(proven.payload().clone())?;
-        Ok(VerifiedManifest { id: NoticeId(proven.digest()), manifest, proven })
+        self.envelope.verify(expect, now).and_then(VerifiedManifest::of)
+    }
+
+    /// Parses envelopes of one sender and believes each that one of the keys expected signed: a chunk in less time than its envelopes
+    /// alone. One answer for each, in order.
+    pub fn verify_all(
+        envelopes: impl Iterator<Item = Bytes>,
+        expect: &Expect<'_>,
+        now: Micros,
+    ) -> Vec<Result<VerifiedManifest, Refusal>> {
+        let proven = Envelope::verify_all(envelopes.map(Envelope::parse).collect(), expect, now);
+        proven.into_iter().map(|proven| proven.and_then(VerifiedManifest::of)).collect()
     }
 }
 
@@ -387,6 +396,11 @@ pub struct VerifiedManifest {
 }
 
 impl VerifiedManifest {
+    fn of(proven: Proven) -> Result<Self, Refusal> {
+        let manifest = Manifest::parse(proven.payload().clone())?;
+        Ok(Self { id: NoticeId(proven.digest()), manifest, proven })
+    }
+
     /// The notice's name on every route.
     pub fn id(&self) -> NoticeId {
         self.id

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use liaison_protocol::envelope::{ACKNOWLEDGEMENT_TYPE, Expect as Expected, MANIFEST_TYPE};
 use liaison_protocol::id::{Hash, Micros, NetworkId};
-use liaison_protocol::keyring::Usage;
+use liaison_protocol::keyring::{SignerTables, Usage};
 use liaison_protocol::limits::{AGE_MAX_US, AHEAD_MAX_US, LIFETIME_MAX_US, MANIFEST_BYTES_MAX};
 use liaison_protocol::manifest::SignedManifest;
 use liaison_protocol::proto;
@@ -595,4 +595,37 @@ fn manifests_are_judged_as_the_vectors_say() {
             (found, _) => panic!("{name}: {found:?}"),
         }
     }
+}
+
+#[test]
+fn manifests_that_came_together_are_judged_as_each_alone_with_tables_and_without() {
+    let file: Manifests = crate::vectors::read("manifest.json");
+    let now = Micros(file.now_us);
+    let sent = || file.cases.iter().map(|case| Bytes::from(unhex(&case.envelope)));
+    let mut lists: Vec<_> = file.cases.iter().map(|case| &case.keys).collect();
+    lists.sort();
+    lists.dedup();
+    let tables = SignerTables::default();
+    let (mut accepted, mut refused) = (0, 0);
+    for list in lists {
+        let keys: Vec<_> =
+            file.keys.iter().filter(|key| list.contains(&key.name)).map(|key| key.trusted()).collect();
+        let network = file.network.parse().expect("a network");
+        let alone =
+            Expected { network, payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys, tables: None };
+        let alone: Vec<_> =
+            sent().map(|sent| SignedManifest::parse(sent).and_then(|signed| signed.verify(&alone, now))).collect();
+        accepted += alone.iter().filter(|found| found.is_ok()).count();
+        refused += alone.iter().filter(|found| found.is_err()).count();
+        for tables in [None, Some(&tables)] {
+            let expect =
+                Expected { network, payload_type: MANIFEST_TYPE, usage: Usage::Notice, keys: &keys, tables };
+            let together = SignedManifest::verify_all(sent(), &expect, now);
+            for ((together, alone), case) in together.iter().zip(&alone).zip(&file.cases) {
+                assert_eq!(format!("{together:?}"), format!("{alone:?}"), "{}", case.name);
+            }
+        }
+    }
+    assert!(accepted > 20 && refused > 20, "{accepted} accepted, {refused} refused");
+    assert!(tables.counts().tables > 0, "{:?}", tables.counts());
 }

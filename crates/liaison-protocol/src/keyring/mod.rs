@@ -48,6 +48,23 @@ pub enum BadKey {
     SmallOrder,
 }
 
+/// A message and what is said to be a signature of it.
+#[derive(Debug)]
+pub struct Signed<'s, S: ?Sized = [u8]> {
+    /// What was signed.
+    pub message: &'s [u8],
+    /// The signature, in its algorithm's form.
+    pub signature: &'s S,
+}
+
+impl<S: ?Sized> Clone for Signed<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: ?Sized> Copy for Signed<'_, S> {}
+
 /// Why a signature was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureRefusal {

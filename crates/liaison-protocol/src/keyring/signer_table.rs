@@ -6,7 +6,8 @@ use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use ed25519_dalek::VerifyingKey;
 
 use super::comb::Comb;
-use super::{Form, PublicKey, SignatureRefusal, ed25519_signature, strict};
+use super::strict::{self, Claim};
+use super::{Form, PublicKey, SignatureRefusal, Signed, ed25519_signature};
 
 /// Multiples of the base point, which every signature needs: 640 KiB, once.
 static BASE: LazyLock<Comb<8, 1>> = LazyLock::new(|| Comb::of(&ED25519_BASEPOINT_POINT));
@@ -39,9 +40,12 @@ impl SignerTable {
 
     /// Verifies strictly, with the verdict of [`PublicKey::verify`] on every message and signature.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureRefusal> {
-        let signature = ed25519_signature(signature)?;
-        let sum = |challenge: &_, response: &_| self.negated.times(challenge) + BASE.times(response);
-        if strict::holds(&self.key, message, signature, sum) { Ok(()) } else { Err(SignatureRefusal::Wrong) }
+        let claim = self.claim(Signed { message, signature: ed25519_signature(signature)? });
+        if strict::hold(claim.as_slice()) == [true] { Ok(()) } else { Err(SignatureRefusal::Wrong) }
+    }
+
+    pub(super) fn claim<'s>(&self, signed: Signed<'s, [u8; 64]>) -> Option<Claim<'s>> {
+        Claim::of(&self.key, signed, |challenge, response| self.negated.times(challenge) + BASE.times(response))
     }
 }
 

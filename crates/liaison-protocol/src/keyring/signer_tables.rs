@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Form, PublicKey, SignatureRefusal, SignerTable, ed25519_signature, strict};
+use ed25519_dalek::VerifyingKey;
+
+use super::strict::{self, Claim};
+use super::{Form, PublicKey, SignatureRefusal, Signed, SignerTable, ed25519_signature};
 use crate::id::KeyId;
 
 /// Tables kept: 28 MiB, for those of a network's partners that sign about the same time. More would not be faster: what lies outside
@@ -11,7 +14,7 @@ use crate::id::KeyId;
 const TABLES_MAX: usize = 256;
 /// A table is computed for a key's so-many-th signature: it costs about what it saves with as many more, so that nobody loses more by
 /// it than twice, however the signatures come.
-const BUILT_AT: u32 = 16;
+const BUILT_AT: u64 = 16;
 /// Only a table that has not been used for as many signatures, of all keys together, makes place for another. Where more keys sign in turn than
 /// there are tables, some keep theirs, instead of all computing theirs anew each time.
 const IDLE_MIN: u64 = 16_384;
@@ -40,7 +43,7 @@ pub struct SignatureCounts {
 struct Kept {
     tables: HashMap<KeyId, Table>,
     /// Signatures by keys that have no table.
-    counted: HashMap<KeyId, u32>,
+    counted: HashMap<KeyId, u64>,
     with_table: u64,
     without_table: u64,
 }
@@ -52,7 +55,7 @@ struct Table {
     used: u64,
 }
 
-/// How the next signature of a key is to be verified.
+/// How the next signatures of a key are to be verified.
 enum Way {
     With(Arc<SignerTable>),
     Without,
@@ -61,21 +64,28 @@ enum Way {
 }
 
 impl SignerTables {
-    /// Verifies strictly, with the verdict of [`PublicKey::verify`] on every message and signature.
-    pub fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), SignatureRefusal> {
+    /// Verifies strictly what one key is said to have signed, each with the verdict of [`PublicKey::verify`] on its message and
+    /// signature, and many together faster than each alone.
+    pub fn verify(&self, key: &PublicKey, signed: &[Signed<'_>]) -> Vec<Result<(), SignatureRefusal>> {
         let Form::Ed25519(point) = &key.form else {
-            return key.verify(message, signature);
+            return signed.iter().map(|one| key.verify(one.message, one.signature)).collect();
         };
-        let table = match self.way(key.id) {
+        let table = match self.way(key.id, signed.len()) {
             Way::With(table) => Some(table),
             Way::Without => None,
             Way::Build => SignerTable::of(key).map(|table| self.keep(key.id, table)),
         };
-        match table {
-            Some(table) => table.verify(message, signature),
-            None if strict::accepts(point, message, ed25519_signature(signature)?) => Ok(()),
-            None => Err(SignatureRefusal::Wrong),
+        let (mut claims, mut verdicts) = (Vec::with_capacity(signed.len()), Vec::with_capacity(signed.len()));
+        for one in signed {
+            verdicts.push(claim(point, table.as_deref(), *one).map(|claim| claims.push(claim)));
         }
+        let mut held = strict::hold(&claims).into_iter();
+        for verdict in verdicts.iter_mut().filter(|verdict| verdict.is_ok()) {
+            if held.next() != Some(true) {
+                *verdict = Err(SignatureRefusal::Wrong);
+            }
+        }
+        verdicts
     }
 
     /// How signatures have been verified so far.
@@ -90,8 +100,8 @@ impl SignerTables {
 
     // Two functions of their own, so that the lock is let go of when they return and not at the end of a `match`.
 
-    fn way(&self, key: KeyId) -> Way {
-        self.kept().way(key)
+    fn way(&self, key: KeyId, signatures: usize) -> Way {
+        self.kept().way(key, signatures as u64)
     }
 
     fn keep(&self, key: KeyId, table: SignerTable) -> Arc<SignerTable> {
@@ -103,35 +113,48 @@ impl SignerTables {
     }
 }
 
+fn claim<'s>(
+    key: &VerifyingKey,
+    table: Option<&SignerTable>,
+    Signed { message, signature }: Signed<'s>,
+) -> Result<Claim<'s>, SignatureRefusal> {
+    let signed = Signed { message, signature: ed25519_signature(signature)? };
+    let claim = match table {
+        Some(table) => table.claim(signed),
+        None => Claim::alone(key, signed),
+    };
+    claim.ok_or(SignatureRefusal::Wrong)
+}
+
 impl Kept {
     /// Signatures verified so far: the clock by which use is told.
     fn now(&self) -> u64 {
         self.with_table + self.without_table
     }
 
-    /// Decides, and counts the signature.
-    fn way(&mut self, key: KeyId) -> Way {
+    /// Decides how a key's next signatures are verified, and counts them.
+    fn way(&mut self, key: KeyId, signatures: u64) -> Way {
         let now = self.now();
         if let Some(kept) = self.tables.get_mut(&key) {
-            self.with_table += 1;
+            self.with_table += signatures;
             kept.used = now;
             return Way::With(kept.table.clone());
         }
-        if self.signed_often(key) && (self.tables.len() < TABLES_MAX || self.idle().is_some()) {
-            self.with_table += 1;
+        if self.signed_often(key, signatures) && (self.tables.len() < TABLES_MAX || self.idle().is_some()) {
+            self.with_table += signatures;
             return Way::Build;
         }
-        self.without_table += 1;
+        self.without_table += signatures;
         Way::Without
     }
 
-    /// Counts a signature. True for every `BUILT_AT`th of a key, and then counting begins anew.
-    fn signed_often(&mut self, key: KeyId) -> bool {
+    /// Counts signatures of a key. True once they are `BUILT_AT`, and then counting begins anew.
+    fn signed_often(&mut self, key: KeyId, signatures: u64) -> bool {
         if self.counted.len() >= COUNTED_MAX && !self.counted.contains_key(&key) {
             self.counted.clear();
         }
         let count = self.counted.entry(key).or_default();
-        *count += 1;
+        *count += signatures;
         let often = *count >= BUILT_AT;
         if often {
             self.counted.remove(&key);
@@ -169,11 +192,13 @@ mod tests {
     }
 
     /// Signs once and has it verified so often.
-    fn verify(tables: &SignerTables, signer: &Ed25519Signer, times: u32) {
+    fn verify(tables: &SignerTables, signer: &Ed25519Signer, times: u64) {
         let signature = signer.sign(b"message").expect("a key in memory signs");
         for _ in 0..times {
-            assert_eq!(tables.verify(signer.public(), b"message", &signature), Ok(()));
-            assert_eq!(tables.verify(signer.public(), b"another", &signature), Err(SignatureRefusal::Wrong));
+            for (message, verdict) in [(b"message", Ok(())), (b"another", Err(SignatureRefusal::Wrong))] {
+                let signed = Signed { message, signature: &*signature };
+                assert_eq!(tables.verify(signer.public(), &[signed]), [verdict]);
+            }
         }
     }
 
@@ -184,7 +209,7 @@ mod tests {
         verify(&tables, &often, BUILT_AT / 2 - 1);
         assert_eq!(tables.counts().tables, 0);
         verify(&tables, &often, 2);
-        let before = u64::from(BUILT_AT - 1);
+        let before = BUILT_AT - 1;
         assert_eq!(tables.counts(), SignatureCounts { with_table: 3, without_table: before, tables: 1 });
         verify(&tables, &signer(1), 1);
         assert_eq!(tables.counts(), SignatureCounts { with_table: 3, without_table: before + 2, tables: 1 });
@@ -194,10 +219,35 @@ mod tests {
     fn a_signature_of_another_length_is_malformed_with_a_table_and_without() {
         let tables = SignerTables::default();
         for _ in 0..=BUILT_AT {
-            let refusal = tables.verify(signer(0).public(), b"message", &[0; 63]);
-            assert!(matches!(refusal, Err(SignatureRefusal::Shape(_))));
+            let signed = Signed { message: b"message", signature: &[0; 63][..] };
+            let verdicts = tables.verify(signer(0).public(), &[signed]);
+            assert!(matches!(verdicts[..], [Err(SignatureRefusal::Shape(_))]));
         }
         assert_eq!(tables.counts().tables, 1);
+    }
+
+    #[test]
+    fn each_of_many_is_judged_by_itself_with_a_table_and_without() {
+        let (tables, signer) = (SignerTables::default(), signer(0));
+        let mut signatures: Vec<_> =
+            (0..12u8).map(|nth| signer.sign(&[nth]).expect("a key in memory signs")).collect();
+        signatures[1][0] ^= 1;
+        signatures[2][63] |= 0x80;
+        signatures[3].pop();
+        signatures[11][40] ^= 4;
+        let messages: Vec<_> = (0..12u8).map(|nth| [nth]).collect();
+        let signed: Vec<_> = messages
+            .iter()
+            .zip(&signatures)
+            .map(|(message, signature)| Signed { message, signature: signature.as_slice() })
+            .collect();
+        let alone: Vec<_> = signed.iter().map(|one| signer.public().verify(one.message, one.signature)).collect();
+        assert_eq!(alone.iter().filter(|verdict| verdict.is_err()).count(), 4);
+        for _ in 0..3 {
+            assert_eq!(tables.verify(signer.public(), &signed), alone);
+        }
+        assert!(tables.verify(signer.public(), &[]).is_empty());
+        assert_eq!(tables.counts(), SignatureCounts { with_table: 24, without_table: 12, tables: 1 });
     }
 
     #[test]
@@ -211,7 +261,7 @@ mod tests {
         });
         let counts = tables.counts();
         assert_eq!(counts.tables, signers.len());
-        assert_eq!(counts.with_table + counts.without_table, 2 * 4 * 3 * u64::from(BUILT_AT), "each counts once");
+        assert_eq!(counts.with_table + counts.without_table, 2 * 4 * 3 * BUILT_AT, "each counts once");
     }
 
     /// Tables of one key under many names: what is kept does not look into them.
@@ -233,7 +283,7 @@ mod tests {
         let mut kept = full();
         for _ in 0..4 * BUILT_AT {
             for nth in 0..TABLES_MAX + 40 {
-                match kept.way(key(nth)) {
+                match kept.way(key(nth), 1) {
                     Way::With(_) => assert!(nth < TABLES_MAX),
                     Way::Without => assert!(nth >= TABLES_MAX),
                     Way::Build => panic!("{nth} has its table computed, and all are in use"),
@@ -249,12 +299,12 @@ mod tests {
         let newcomer = key(TABLES_MAX);
         let idle = key(7);
         while kept.now() < IDLE_MIN {
-            (0..TABLES_MAX).filter(|nth| *nth != 7).for_each(|nth| drop(kept.way(key(nth))));
+            (0..TABLES_MAX).filter(|nth| *nth != 7).for_each(|nth| drop(kept.way(key(nth), 1)));
         }
         for _ in 1..BUILT_AT {
-            assert!(matches!(kept.way(newcomer), Way::Without));
+            assert!(matches!(kept.way(newcomer, 1), Way::Without));
         }
-        assert!(matches!(kept.way(newcomer), Way::Build));
+        assert!(matches!(kept.way(newcomer, 1), Way::Build));
         kept.keep(newcomer, SignerTable::of(signer(1).public()).expect("an Ed25519 key"));
         assert_eq!(kept.tables.len(), TABLES_MAX);
         assert!(kept.tables.contains_key(&newcomer) && !kept.tables.contains_key(&idle));
@@ -264,7 +314,7 @@ mod tests {
     fn keys_that_are_counted_are_bounded_too() {
         let mut kept = Kept::default();
         for nth in 0..3 * COUNTED_MAX {
-            assert!(matches!(kept.way(key(nth)), Way::Without));
+            assert!(matches!(kept.way(key(nth), 1), Way::Without));
             assert!(kept.counted.len() <= COUNTED_MAX);
         }
     }
