@@ -81,14 +81,16 @@ impl NoticeFile {
         Ok(())
     }
 
-    /// Writes notices behind the first `end` bytes and synchronises them; the new end, and each one's place. Nobody counts on them
+    /// Writes notices of `capacity` bytes in all behind the first `end` bytes and synchronises them; the new end, and each one's place. Nobody counts on them
     /// before a commit says so, so what fails half way is written over by the next.
     pub(super) fn write<'n>(
         &self,
         end: u64,
+        capacity: usize,
         notices: impl Iterator<Item = &'n NewNotice>,
     ) -> io::Result<(u64, Vec<Place>)> {
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        let mut bytes = Vec::with_capacity(capacity);
+        let mut places = Vec::new();
         for notice in notices {
             places.push(Place {
                 at: end + bytes.len() as u64,

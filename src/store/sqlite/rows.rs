@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use liaison_protocol::id::{Hash, NoticeId, Seq};
+use liaison_protocol::id::{Hash, NoticeId, PartnerNumber, Reference, Seq};
 use liaison_protocol::tlog::entry::{Leaf, Opening, Salt};
 use liaison_protocol::tlog::tile::TileId;
 use rusqlite::types::ValueRef;
@@ -123,6 +123,14 @@ pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, Rea
     let seq = seq(row, 0)?;
     let notice = notice_id(row, 1, seq)?;
     Ok(Some(Known { seq, notice }))
+}
+
+/// The last name that an originator has given, in the order of their bytes.
+pub(super) fn last_name(rows: &Connection, originator: PartnerNumber) -> Result<Option<Reference>, ReadError> {
+    let mut found = rows.prepare_cached("SELECT max(reference) FROM names WHERE originator = ?1")?;
+    let last: Option<String> = found.query_row([originator.0], |row| row.get(0))?;
+    let unreadable = |_| ReadError::Damaged(format!("partner {} has given a name that is none", originator.0));
+    last.map(|last| last.parse().map_err(unreadable)).transpose()
 }
 
 /// Statements about one, a page of them.

@@ -1,6 +1,8 @@
 //! The one writer: it commits on the thread that calls it. What the disk does to a commit is told here in the three words that
 //! the sequencer knows: there, no room and nothing written, or the end.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use liaison_protocol::id::Seq;
+use liaison_protocol::id::{PartnerNumber, Reference, Seq};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::super::check;
@@ -44,12 +46,16 @@ pub(super) struct SqliteWriter {
     notices: NoticeFile,
     /// Bytes of the notice file that belong to the history; what lies behind them nobody counts on.
     notices_end: u64,
+    /// The last name of each originator that has been asked for. Most count upwards, and what comes after the last is free.
+    last_names: HashMap<PartnerNumber, Option<Reference>>,
     /// Something was erased since the WAL was last emptied, and still stands in it or in the notice file.
     erased: bool,
     /// Nothing has been committed yet: behind the history there may lie what a crash has left.
     fresh: bool,
 }
 
+/// Originators whose last name is remembered; forgetting them only asks the database once more.
+const LAST_NAMES_MAX: usize = 16_384;
 /// Pieces of the notice file overwritten before they are struck off the list.
 const WIPES: usize = 256;
 
@@ -88,6 +94,7 @@ impl SqliteWriter {
             head: rows::head(&connection)?,
             notices,
             notices_end,
+            last_names: HashMap::new(),
             fresh: true,
             wal: beside(path, "-wal"),
             wal_bytes: 0,
@@ -164,7 +171,7 @@ impl SqliteWriter {
         if pages.is_some_and(|most| self.notices_end + bytes as u64 > most) {
             return Err(CommitError::NoRoom);
         }
-        match self.notices.write(self.notices_end, notices()) {
+        match self.notices.write(self.notices_end, bytes, notices()) {
             Ok(written) => Ok(Some(written)),
             Err(error) if has_no_room(&error) => {
                 // What was written of it takes room that others need now.
@@ -225,6 +232,18 @@ impl SqliteWriter {
         Ok(transaction.commit()?)
     }
 
+    /// Whether a name comes after every name that its originator has given, in the order of the table's key.
+    fn is_behind_the_last(&mut self, (originator, reference): &Name) -> Result<bool, ReadError> {
+        if self.last_names.len() >= LAST_NAMES_MAX && !self.last_names.contains_key(originator) {
+            self.last_names.clear();
+        }
+        let last = match self.last_names.entry(*originator) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(rows::last_name(&self.connection, *originator)?),
+        };
+        Ok(last.as_ref().is_none_or(|last| last < reference))
+    }
+
     /// From here on nothing is written through this handle of the store, by this writer or another.
     fn fail(&self, error: &dyn std::error::Error) -> CommitError {
         let why = format!("{error}; whether the last batch is there shows at the next start");
@@ -240,8 +259,10 @@ impl Writer for SqliteWriter {
     }
 
     async fn named(&mut self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
-        let named = |name| rows::named(&self.connection, name);
-        names.iter().map(named).collect()
+        names
+            .iter()
+            .map(|name| if self.is_behind_the_last(name)? { Ok(None) } else { rows::named(&self.connection, name) })
+            .collect()
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
@@ -268,6 +289,15 @@ impl Writer for SqliteWriter {
         // Durable from here: SQLite has synchronised the WAL. A crash now loses nothing but the news of it.
         self.head = Some(batch.head);
         self.wal_bytes += wal_bytes(batch, in_file.is_some());
+        for NewNotice { name: (originator, reference), .. } in
+            batch.entries.iter().filter_map(|entry| entry.notice.as_ref())
+        {
+            if let Some(last) = self.last_names.get_mut(originator)
+                && last.as_ref().is_none_or(|last| last < reference)
+            {
+                *last = Some(reference.clone());
+            }
+        }
         self.notices_end = in_file.map_or(self.notices_end, |(end, _)| end);
         self.erased |= !batch.erased.is_empty();
         if !batch.notes.is_empty() {
