@@ -5,13 +5,15 @@ mod collect;
 mod cost;
 mod load;
 mod network;
+mod notice;
+mod seed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -20,7 +22,7 @@ use super::{Exit, Failure, Output};
 use crate::clock::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use collect::Collectors;
 use load::{Mode, Originator, Plan, Tally};
-use network::TemporaryNetwork;
+use network::BenchNetwork;
 
 /// Notices sent before anything is counted: caches and windows fill, and the rate says how many to sign.
 const WARM_UP_NOTICES: usize = 4_000;
@@ -37,7 +39,10 @@ const LINES_MAX: usize = 63;
 
 /// Measure a node of this machine: notices a second, CPU for each, and how long a durable receipt takes.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Bench {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// Recipients of every notice, all in one group.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     recipients: u32,
@@ -62,6 +67,22 @@ pub(super) struct Bench {
     /// Where to make the temporary folder; its disk is the one that is measured.
     #[arg(long, value_name = "FOLDER")]
     place: Option<PathBuf>,
+    /// Measure on a network that `bench seed` made instead of a fresh one; its recipients are all of its own. It is kept, and what
+    /// is measured stays in its log. At the end the node is killed and started again, to see how long that takes.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["place", "recipients"])]
+    on: Option<PathBuf>,
+}
+
+/// What can be done instead of measuring.
+#[derive(Subcommand)]
+enum Instead {
+    Seed(seed::Seed),
+}
+
+/// A node on a history that was there: how it starts, and what it holds in memory.
+struct Started {
+    ready: Duration,
+    resident_kib: u64,
 }
 
 /// What one run showed.
@@ -78,16 +99,30 @@ struct Measured {
 }
 
 impl Bench {
-    pub(super) async fn run(self, output: &mut Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(mut self, output: &mut Output) -> Result<Exit, Failure> {
+        if let Some(Instead::Seed(seed)) = self.instead {
+            return seed.run(output).await;
+        }
+        let kept = self.on.as_deref().map(BenchNetwork::open).transpose()?;
+        if let Some(network) = &kept {
+            let [originators, recipients] = network.counts();
+            self.connections = self.connections.min(originators as u32);
+            self.recipients = recipients as u32;
+        }
         if self.collect && self.connections as usize + self.recipients as usize > LINES_MAX {
             let why = format!("--collect needs a line for each recipient, and a node takes {LINES_MAX} from here");
             return Err(Failure::new(Exit::Usage, why).next("fewer recipients, or without --collect"));
         }
-        output.talk(format!(
-            " making a network of {} originators and {} recipients",
-            self.connections, self.recipients
-        ));
-        let network = TemporaryNetwork::create(self.place.as_deref(), self.connections, self.recipients)?;
+        let network = match kept {
+            Some(network) => network,
+            None => {
+                let (connections, recipients) = (self.connections, self.recipients);
+                output.talk(format!(
+                    " making a network of {connections} originators and {recipients} recipients"
+                ));
+                BenchNetwork::temporary(self.place.as_deref(), connections, recipients)?
+            }
+        };
         let failed = |error: std::io::Error| Failure::failed(format!("signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -98,23 +133,31 @@ impl Bench {
             _ = terminate.recv() => Err(Failure::failed("asked to stop")),
             _ = interrupt.recv() => Err(Failure::failed("asked to stop")),
         };
-        let stopped = node.stop().await;
-        network.remove()?;
-        self.report(&measured?, output);
+        let kept = self.on.is_some();
+        let first = Started::of(&node);
+        let stopped = if kept { node.kill().await } else { node.stop().await };
+        let measured = measured?;
+        self.report(&measured, output);
         stopped?;
+        if kept {
+            let again = demo::spawn(&network.config()).await?;
+            again_report(&first?, &Started::of(&again)?, output);
+            again.stop().await?;
+        }
+        network.remove()?;
         Ok(Exit::Done)
     }
 
     async fn measure(
         &self,
-        network: &TemporaryNetwork,
+        network: &BenchNetwork,
         node: &NodeProcess,
         output: &Output,
     ) -> Result<Measured, Failure> {
         let disk_us = cost::disk_us(network.path())?;
         let clock = Arc::new(SystemClock::new());
         let mut originators = Vec::new();
-        for context in network.originators(node.address())? {
+        for context in network.originators(node.address())?.into_iter().take(self.connections as usize) {
             originators.push(Originator::connect(context, clock.clone()).await?);
         }
         let recipients = if self.collect { network.recipients(node.address())? } else { Vec::new() };
@@ -249,6 +292,27 @@ impl Bench {
         output.set("disk_p99_us", disk_p99);
         output.set("receipts_checked", measured.checked);
     }
+}
+
+impl Started {
+    fn of(node: &NodeProcess) -> Result<Self, Failure> {
+        Ok(Self { ready: node.ready_in(), resident_kib: cost::resident_kib(node.id())? })
+    }
+}
+
+/// How a node on a long history starts: after a stop and, with what was measured on top, after it was killed.
+fn again_report(first: &Started, again: &Started, output: &mut Output) {
+    let ms = |started: &Started| started.ready.as_secs_f64() * 1e3;
+    output.line(format!(" ready            {:>10.0} ms      first; {:.0} ms after a kill", ms(first), ms(again)));
+    output.line(format!(
+        " resident memory  {:>10} MiB     at the end; {} MiB when it is ready again",
+        first.resident_kib >> 10,
+        again.resident_kib >> 10
+    ));
+    output.set("ready_ms", round(ms(first)));
+    output.set("ready_after_kill_ms", round(ms(again)));
+    output.set("resident_kib", first.resident_kib);
+    output.set("resident_after_kill_kib", again.resident_kib);
 }
 
 /// Gives every originator its share of notices.

@@ -38,6 +38,16 @@ pub(super) fn cpu(process: Option<u32>) -> Result<Duration, Failure> {
     Ok(TICK * ticks)
 }
 
+/// What a process holds in memory now, in KiB: `VmRSS` of proc(5)'s `status`.
+pub(super) fn resident_kib(process: Option<u32>) -> Result<u64, Failure> {
+    let process = process.ok_or_else(|| Failure::failed("the node has ended"))?;
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&path).map_err(|error| Failure::failed(format!("{path}: {error}")))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    kib.ok_or_else(|| Failure::failed(format!("{path} cannot be read")))
+}
+
 /// Microseconds of one strict verification of a notice's own signature, one figure for each batch.
 pub(super) fn verify_us(originator: &Originator) -> Result<Vec<f64>, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("verification: {error}"));

@@ -1,58 +1,86 @@
-//! A network for one run: its folder is made, and goes when the run ends.
+//! A network for measuring: its folder is made for one run and goes with it, or is kept for the next.
 
 use std::path::{Path, PathBuf};
 
 use liaison_protocol::id::PartnerId;
 use tempfile::TempDir;
 
-use crate::cli::Failure;
 use crate::cli::context::{self, Context};
 use crate::cli::network::{Enrolment, NetworkFolder};
+use crate::cli::{Exit, Failure};
 
 /// The group that every notice is for.
 const RECIPIENTS: &str = "RECIPIENTS";
 /// The group whose starter agreement covers everyone.
 const MEMBERS: &str = "MEMBERS";
+/// Partners whose names begin so send.
+const ORIGINATOR: &str = "O-";
+/// Partners whose names begin so receive.
+const RECIPIENT: &str = "R-";
 
-/// A network in a temporary folder, with one signed directory that lists everyone.
-pub(super) struct TemporaryNetwork {
-    folder: TempDir,
+/// A network with one signed directory that lists everyone.
+pub(super) struct BenchNetwork {
+    path: PathBuf,
+    /// None: it is kept.
+    temporary: Option<TempDir>,
     originators: Vec<PathBuf>,
     recipients: Vec<PathBuf>,
 }
 
-impl TemporaryNetwork {
-    pub(super) fn create(place: Option<&Path>, originators: u32, recipients: u32) -> Result<Self, Failure> {
+impl BenchNetwork {
+    /// Makes one in a temporary folder.
+    pub(super) fn temporary(place: Option<&Path>, originators: u32, recipients: u32) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::failed(format!("temporary folder: {error}"));
         let folder = match place {
             Some(place) => TempDir::with_prefix_in("liaison-bench-", place),
             None => TempDir::with_prefix("liaison-bench-"),
         };
         let folder = folder.map_err(failed)?;
+        let made = Self::make(folder.path(), originators, recipients)?;
+        Ok(Self { temporary: Some(folder), ..made })
+    }
+
+    /// Makes one that is kept, in a folder that holds none.
+    pub(super) fn make(folder: &Path, originators: u32, recipients: u32) -> Result<Self, Failure> {
         let (network, node) = (parse("bench.liaison.example")?, parse("hub-1")?);
-        let mut made = NetworkFolder::create(folder.path(), &network, &node, "127.0.0.1:0", &[])?;
+        let mut made = NetworkFolder::create(folder, &network, &node, "127.0.0.1:0", &[])?;
         made.add_group(&audience()?)?;
         let mut enrolments = Vec::new();
         for nth in 0..originators {
-            enrolments.push(enrolment(&format!("O-{nth}"), &[MEMBERS])?);
+            enrolments.push(enrolment(&format!("{ORIGINATOR}{nth}"), &[MEMBERS])?);
         }
         for nth in 0..recipients {
-            enrolments.push(enrolment(&format!("R-{nth}"), &[MEMBERS, RECIPIENTS])?);
+            enrolments.push(enrolment(&format!("{RECIPIENT}{nth}"), &[MEMBERS, RECIPIENTS])?);
         }
         let mut originators_and_recipients = made.enrol(&enrolments)?;
         made.sign()?;
         let recipients = originators_and_recipients.split_off(originators as usize);
-        Ok(Self { folder, originators: originators_and_recipients, recipients })
+        Ok(Self { path: folder.into(), temporary: None, originators: originators_and_recipients, recipients })
+    }
+
+    /// Opens one that was kept.
+    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+        let [originators, recipients] = [ORIGINATOR, RECIPIENT].map(|role| numbered(&folder.join("partners"), role));
+        if originators.is_empty() || recipients.is_empty() {
+            let why = format!("{}: there is no network for measuring", folder.display());
+            return Err(Failure::new(Exit::NotFound, why).next("liaison bench seed --place FOLDER"));
+        }
+        Ok(Self { path: folder.into(), temporary: None, originators, recipients })
     }
 
     /// Its folder.
     pub(super) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// The node's configuration.
     pub(super) fn config(&self) -> PathBuf {
         self.path().join("hub.toml")
+    }
+
+    /// How many send and how many receive.
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [self.originators.len(), self.recipients.len()]
     }
 
     /// Who sends, each with the node's address of this run.
@@ -65,11 +93,19 @@ impl TemporaryNetwork {
         contexts(&self.recipients, node)
     }
 
-    /// Removes it, and says so if that fails. Dropping it removes it too, silently.
+    /// Removes it unless it is kept, and says so if that fails. Dropping it removes it too, silently.
     pub(super) fn remove(self) -> Result<(), Failure> {
-        let path = self.path().display().to_string();
-        self.folder.close().map_err(|error| Failure::failed(format!("{path} could not be removed: {error}")))
+        let Self { path, temporary, .. } = self;
+        let failed =
+            |error: std::io::Error| Failure::failed(format!("{} could not be removed: {error}", path.display()));
+        temporary.map_or(Ok(()), |folder| folder.close().map_err(failed))
     }
+}
+
+/// The folders of partners of one role, without a gap.
+fn numbered(partners: &Path, role: &str) -> Vec<PathBuf> {
+    let folder = |nth: u32| partners.join(format!("{role}{nth}"));
+    (0..).map(folder).take_while(|folder| folder.is_dir()).collect()
 }
 
 /// Whom every notice is for.
