@@ -88,10 +88,8 @@ impl Inside {
 
     /// Submits a chunk; gives where each of its notices lies. One that is refused refuses the chunk.
     pub async fn submit(&self, by: &Insider, notices: &[SignedNotice]) -> Result<Vec<LeafIndex>, NotTaken> {
-        let submission = |notice: &SignedNotice| Submission {
-            envelope: notice.envelope.clone(),
-            parts: notice.parts.clone(),
-        };
+        let submission =
+            |notice: &SignedNotice| Submission { envelope: notice.envelope.clone(), parts: notice.parts.clone() };
         let (taken, receipts) = self.exchange.submit(&by.0, notices.iter().map(submission).collect()).await;
         let leaf = |taken| match taken {
             Taken::Receipt { nth, .. } => Ok(LeafIndex(receipts.receipts[nth].leaf_index)),

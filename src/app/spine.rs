@@ -49,6 +49,7 @@ impl Spine {
             transmitted: transmitted.clone(),
             counts: counts.clone(),
             anchor: Some(settings.data.join(inspect::CHECKPOINT_FILE)),
+            rebase_after: sequencer::REBASE_AFTER,
         })
         .await?;
         let in_force = directory::in_force(known, &view.read().unwrap_or_else(PoisonError::into_inner))?;

@@ -117,9 +117,7 @@ impl Bench {
             Some(network) => network,
             None => {
                 let (connections, recipients) = (self.connections, self.recipients);
-                output.talk(format!(
-                    " making a network of {connections} originators and {recipients} recipients"
-                ));
+                output.talk(format!(" making a network of {connections} originators and {recipients} recipients"));
                 BenchNetwork::temporary(self.place.as_deref(), connections, recipients)?
             }
         };

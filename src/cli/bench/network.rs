@@ -60,7 +60,8 @@ impl BenchNetwork {
 
     /// Opens one that was kept.
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
-        let [originators, recipients] = [ORIGINATOR, RECIPIENT].map(|role| numbered(&folder.join("partners"), role));
+        let [originators, recipients] =
+            [ORIGINATOR, RECIPIENT].map(|role| numbered(&folder.join("partners"), role));
         if originators.is_empty() || recipients.is_empty() {
             let why = format!("{}: there is no network for measuring", folder.display());
             return Err(Failure::new(Exit::NotFound, why).next("liaison bench seed --place FOLDER"));

@@ -234,9 +234,15 @@ mod tests {
 
     #[test]
     fn a_plan_comes_to_exactly_the_entries_asked_for_and_lets_enough_wait() {
-        for (entries, waiting, recipients) in
-            [(0, 0, 4), (3, 0, 4), (8, 2, 4), (10_000, 0, 4), (250_000, 250_000, 4), (99_999, 12_345, 200), (5, 9, 1)]
-        {
+        for (entries, waiting, recipients) in [
+            (0, 0, 4),
+            (3, 0, 4),
+            (8, 2, 4),
+            (10_000, 0, 4),
+            (250_000, 250_000, 4),
+            (99_999, 12_345, 200),
+            (5, 9, 1),
+        ] {
             let rounds = plan(entries, waiting, recipients);
             let written = |round: &Round| round.notices + if round.settled { recipients } else { 0 };
             assert_eq!(rounds.iter().map(written).sum::<u64>(), entries, "{rounds:?}");
