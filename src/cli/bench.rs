@@ -7,11 +7,15 @@ mod idle;
 mod load;
 mod network;
 mod node;
+mod notice;
 mod report;
 mod run;
+mod seed;
 mod sound;
 
-use clap::{Args, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Args, Command, Subcommand};
 
 use super::{Exit, Failure, Output};
 use idle::Idle;
@@ -30,7 +34,7 @@ pub(super) struct Bench {
         value_parser = clap::value_parser!(u32).range(1..=2_000),
         value_name = "PARTNERS",
         conflicts_with_all = [
-            "recipients", "mode", "connections", "in_flight", "rate", "overload", "seconds", "payload", "collect",
+            "recipients", "mode", "connections", "in_flight", "rate", "overload", "seconds", "payload", "collect", "on",
         ]
     )]
     idle: Option<u32>,
@@ -42,6 +46,7 @@ pub(super) struct Bench {
 #[derive(Subcommand)]
 enum BenchCommand {
     Report(report::Report),
+    Seed(seed::Seed),
 }
 
 impl Bench {
@@ -49,6 +54,7 @@ impl Bench {
         let mut interrupts = Interrupts::listen()?;
         match (self.command, self.idle) {
             (Some(BenchCommand::Report(report)), _) => return report.run(&mut interrupts, output).await,
+            (Some(BenchCommand::Seed(seed)), _) => seed.write(&mut interrupts, output).await?.print(output),
             (None, Some(partners)) => {
                 Idle::new(self.options.place, partners).measure(&mut interrupts, output).await?.print(output);
             }
@@ -56,6 +62,13 @@ impl Bench {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Options as they stand on a command line.
+fn read<T: Args>(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<T, Failure> {
+    let command = T::augment_args(Command::new("bench").no_binary_name(true));
+    let matches = command.try_get_matches_from(words);
+    matches.and_then(|found| T::from_arg_matches(&found)).map_err(|error| Failure::failed(error.to_string()))
 }
 
 /// Two places behind the point: what is printed says no more than was measured.

@@ -6,7 +6,7 @@ use super::Options;
 use crate::cli::Output;
 use crate::cli::bench::cost::{Disk, cores};
 use crate::cli::bench::load::Tally;
-use crate::cli::bench::node::Usage;
+use crate::cli::bench::node::{Start, Usage};
 use crate::cli::bench::round;
 
 /// What one run showed.
@@ -19,8 +19,12 @@ pub(in crate::cli::bench) struct Measured {
     pub(super) acknowledged: u64,
     pub(in crate::cli::bench) audience_hits: u64,
     pub(in crate::cli::bench) audience_misses: u64,
+    /// From starting the node until partners could call.
+    pub(super) ready: Duration,
     pub(super) before: Usage,
     pub(super) after: Usage,
+    /// Started again after it was killed, with all that was measured in its log. None: it was not.
+    pub(super) after_kill: Option<Start>,
     /// One strict verification on one core.
     pub(in crate::cli::bench) verify_us: f64,
     /// Strict verifications on all cores, alone.
@@ -152,6 +156,11 @@ impl Measured {
         let memory =
             format!("KiB     resident; {:+} since the start, {} at most", self.growth_kib(), after.peak_kib);
         line("memory", after.resident_kib as f64, 0, memory);
+        if let Some(again) = &self.after_kill {
+            let killed = format!("ms      {:.0} ms after it was killed", ms(again.ready));
+            line("ready", ms(self.ready), 0, killed);
+            line("memory then", again.resident_kib as f64, 0, "KiB     resident, when it is ready again".into());
+        }
         output.line(format!(
             " ✔ {} receipts verified, and the log of {} leaves as it is stored",
             self.receipts_checked, self.leaves_checked
@@ -198,7 +207,14 @@ impl Measured {
         output.set("resident_start_kib", before.resident_kib);
         output.set("resident_end_kib", after.resident_kib);
         output.set("resident_peak_kib", after.peak_kib);
+        output.set("ready_ms", round(ms(self.ready)));
+        output.set("ready_after_kill_ms", self.after_kill.as_ref().map(|start| round(ms(start.ready))));
+        output.set("resident_after_kill_kib", self.after_kill.as_ref().map(|start| start.resident_kib));
         output.set("receipts_checked", self.receipts_checked);
         output.set("leaves_checked", self.leaves_checked);
     }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
