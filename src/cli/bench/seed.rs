@@ -2,6 +2,7 @@
 //! within this process. Only the line is left out. Called again on the same folder, it goes on from where it is.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use super::round;
 use crate::app::inside::{Inside, Insider};
 use crate::cli::context::Context;
 use crate::cli::network::NetworkFolder;
-use crate::cli::{Failure, Output, output};
+use crate::cli::{Failure, Output, bench, output};
 use crate::clock::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use crate::config::Settings;
 
@@ -79,6 +80,12 @@ pub(super) struct Seeded {
 }
 
 impl Seed {
+    /// Options as they stand on a command line, apart from where.
+    pub(super) fn read(line: &str, place: &Path) -> Result<Self, Failure> {
+        let place = [OsStr::new("--place"), place.as_os_str()];
+        bench::read(line.split_whitespace().map(OsStr::new).chain(place))
+    }
+
     /// Writes what is missing. Whoever asks it to end lets it finish the rounds under way; the next call goes on from there.
     pub(super) async fn write(self, interrupts: &mut Interrupts, output: &Output) -> Result<Seeded, Failure> {
         let network = if self.place.join("hub.toml").exists() {

@@ -110,6 +110,16 @@ impl Measured {
         self.after.resident_kib.cast_signed() - self.before.resident_kib.cast_signed()
     }
 
+    /// Until partners could call again after the node was killed, milliseconds. None: it was not.
+    pub(in crate::cli::bench) fn ready_after_kill_ms(&self) -> Option<f64> {
+        self.after_kill.as_ref().map(|start| ms(start.ready))
+    }
+
+    /// The most that was resident when the load ended, or when the node was ready again after it was killed, KiB.
+    pub(in crate::cli::bench) fn resident_kib(&self) -> u64 {
+        self.after_kill.as_ref().map_or(0, |start| start.resident_kib).max(self.after.resident_kib)
+    }
+
     /// For people, and for programs.
     pub(in crate::cli::bench) fn print(&self, output: &mut Output) {
         self.lines(output);
@@ -208,7 +218,7 @@ impl Measured {
         output.set("resident_end_kib", after.resident_kib);
         output.set("resident_peak_kib", after.peak_kib);
         output.set("ready_ms", round(ms(self.ready)));
-        output.set("ready_after_kill_ms", self.after_kill.as_ref().map(|start| round(ms(start.ready))));
+        output.set("ready_after_kill_ms", self.ready_after_kill_ms().map(round));
         output.set("resident_after_kill_kib", self.after_kill.as_ref().map(|start| start.resident_kib));
         output.set("receipts_checked", self.receipts_checked);
         output.set("leaves_checked", self.leaves_checked);
