@@ -56,6 +56,11 @@ impl<'a> Round<'a> {
         Ok(Ok(self.figures(row)))
     }
 
+    /// The part of the cores that was free in the worst of its runs; 1 if there was none.
+    pub(super) fn core_share(&self) -> f64 {
+        self.ran.values().map(Measured::core_share).fold(1.0, f64::min)
+    }
+
     fn left_out(&self, row: Row) -> Option<&'static str> {
         match row {
             Row::Rabbitmq if self.peers.rabbitmq.is_none() => Some("no figure of RabbitMQ's; see --peers"),
@@ -88,7 +93,7 @@ impl<'a> Round<'a> {
             Row::Rate => vec![
                 ("accepted_over_verifications", ran(SATURATED).accepted_per_verification()),
                 ("accepted_per_s", ran(SATURATED).accepted_per_s()),
-                ("verifications_per_s", ran(SATURATED).verifications_per_s),
+                ("verifications_per_s", ran(SATURATED).verifications_per_s()),
             ],
             Row::Rabbitmq => vec![("accepted_over_rabbitmq", over(&self.peers.rabbitmq))],
             Row::Nats => vec![("accepted_over_nats", over(&self.peers.nats))],
