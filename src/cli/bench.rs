@@ -71,6 +71,16 @@ fn read<T: Args>(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -
     matches.and_then(|found| T::from_arg_matches(&found)).map_err(|error| Failure::failed(error.to_string()))
 }
 
+/// Below this part of the cores for itself, a measurement is not of an idle machine.
+const CORE_SHARE_MIN: f64 = 0.95;
+
+/// Says so if something else ran on the machine: no figure is believed from such a run without a look at others.
+fn disturbed(core_share: f64, output: &Output) {
+    if core_share < CORE_SHARE_MIN {
+        output.line(format!(" ! something else ran on this machine: only {core_share:.2} of its cores were free"));
+    }
+}
+
 /// Two places behind the point: what is printed says no more than was measured.
 fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0

@@ -49,6 +49,7 @@ fn a_bench_ends_with_one_object_and_leaves_nothing_behind() {
     let figures = [
         "accepted_per_s",
         "verifications_per_s",
+        "core_share",
         "deliveries_per_s",
         "server_cpu_us_per_notice",
         "verify_us",

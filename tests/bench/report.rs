@@ -16,6 +16,7 @@ fn a_report_has_a_row_for_what_was_asked_and_a_later_one_says_what_has_changed()
     let ratio = rows.iter().find(|row| row["figure"] == "cpu_saturated").unwrap();
     assert!(ratio["value"].as_f64().unwrap() > 0.0 && ratio["met"].is_boolean(), "{said}");
     assert_eq!((&ratio["required"], &ratio["goal"]), (&"≤ 1.7".into(), &"≤ 1.5".into()));
+    assert!(said["core_share"].as_f64().is_some_and(|share| share > 0.0), "{said}");
     assert_eq!(said["commands"]["cpu"][0], "liaison bench --in-flight 256 --seconds 1");
 
     // As if that day it had cost the tenth of it.

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum as _};
 use serde_json::{Value, json};
 
 use super::cost::{cores, median};
+use super::disturbed;
 use super::node::Interrupts;
 use crate::cli::{Exit, Failure, Output};
 use compare::Earlier;
@@ -52,6 +53,8 @@ pub(super) struct Report {
 struct Found {
     figures: BTreeMap<&'static str, Vec<f64>>,
     left_out: BTreeMap<&'static str, &'static str>,
+    /// Of the cores, in the worst run of each round.
+    core_shares: Vec<f64>,
 }
 
 impl Report {
@@ -74,6 +77,7 @@ impl Report {
                     Err(why) => drop(found.left_out.insert(row.word(), why)),
                 }
             }
+            found.core_shares.push(round.core_share());
         }
         histories.remove()?;
         self.print(rows, &found, earlier.as_ref(), output);
@@ -103,7 +107,10 @@ impl Report {
             found.figures.iter().map(|(key, values)| (*key, median(values.clone()))).collect();
         output.set("runs", self.runs);
         output.set("seconds", self.seconds);
+        let core_share = found.core_shares.iter().copied().fold(1.0, f64::min);
+        disturbed(core_share, output);
         output.set("cores", cores());
+        output.set("core_share", core_share);
         output.set("rows", table);
         let commands = rows.iter().map(|row| (row.word(), json!(row.commands(self.seconds, self.sizes))));
         output.set(

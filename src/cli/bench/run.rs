@@ -97,7 +97,7 @@ impl Options {
         output.talk(" warming up");
         originators = sign(originators, WARM_UP_NOTICES, &payload)?;
         let verification = Verification::of(&originators[0])?;
-        let (mut verify_us, mut per_s) = (verification.us(&clock)?, verification.per_s(&clock)?);
+        let (mut verify_us, alone) = (verification.us()?, verification.alone(&clock)?);
         let began = clock.monotonic();
         let (back, warm) = self.send(originators, began, WARM_UP).await?;
         originators = back;
@@ -122,8 +122,8 @@ impl Options {
             let why = tally.refusal().unwrap_or("nothing was sent");
             return Err(Failure::failed(format!("no notice was accepted: {why}")));
         }
-        verify_us.extend(verification.us(&clock)?);
-        per_s = (per_s + verification.per_s(&clock)?) / 2.0;
+        verify_us.extend(verification.us()?);
+        let alone = alone.and(verification.alone(&clock)?);
         output.talk(" checking receipts");
         let receipts_checked = sound::receipts(&tally, &back)?;
         let measured = Measured {
@@ -139,7 +139,7 @@ impl Options {
             after,
             after_kill: None,
             verify_us: cost::median(verify_us),
-            verifications_per_s: per_s,
+            alone,
             disk,
             receipts_checked,
             leaves_checked: 0,

@@ -25,11 +25,12 @@ pub(super) struct Round<'a> {
     histories: &'a mut Histories,
     /// What has run in this round, by its options.
     ran: HashMap<&'static str, Measured>,
+    core_share: f64,
 }
 
 impl<'a> Round<'a> {
     pub(super) fn new(report: &'a Report, peers: &'a Peers, histories: &'a mut Histories) -> Self {
-        Self { report, peers, histories, ran: HashMap::new() }
+        Self { report, peers, histories, ran: HashMap::new(), core_share: 1.0 }
     }
 
     /// Runs what a row needs and has not run yet, and computes its figures.
@@ -46,6 +47,7 @@ impl<'a> Round<'a> {
             if !self.ran.contains_key(run) {
                 let options = Options::read(run, self.report.seconds, self.report.place.clone())?;
                 let measured = options.measure(interrupts, output).await?;
+                self.core_share = self.core_share.min(measured.core_share());
                 self.ran.insert(*run, measured);
             }
         }
@@ -65,6 +67,7 @@ impl<'a> Round<'a> {
         let report = self.report;
         let history = self.histories.backlog(report, interrupts, output).await?;
         let measured = history.measure(CALM, report.seconds, interrupts, output).await?;
+        self.core_share = self.core_share.min(measured.core_share());
         let mut figures = vec![
             ("backlog_mib", measured.resident_kib() as f64 / 1_024.0),
             ("backlog_waiting", report.sizes.waiting as f64),
@@ -79,15 +82,22 @@ impl<'a> Round<'a> {
         let long = self.histories.long(report, interrupts, output).await?;
         let few = entries_seed(FEW_ENTRIES);
         let short = History::seed(&few, report.place.as_deref(), interrupts, output).await?;
-        let on_short = short.measure(SATURATED, report.seconds, interrupts, output).await?.accepted_per_s();
+        let on_short = short.measure(SATURATED, report.seconds, interrupts, output).await?;
         short.remove()?;
-        let on_long = long.measure(SATURATED, report.seconds, interrupts, output).await?.accepted_per_s();
+        let on_long = long.measure(SATURATED, report.seconds, interrupts, output).await?;
+        self.core_share = self.core_share.min(on_short.core_share()).min(on_long.core_share());
+        let (on_short, on_long) = (on_short.accepted_per_s(), on_long.accepted_per_s());
         Ok(vec![
             ("entries_ratio", on_long / on_short),
             ("entries_long_per_s", on_long),
             ("entries_short_per_s", on_short),
             ("entries_long", report.sizes.entries as f64),
         ])
+    }
+
+    /// The part of the cores that was free in the worst of its runs; 1 if there was none.
+    pub(super) fn core_share(&self) -> f64 {
+        self.core_share
     }
 
     fn left_out(&self, row: Row) -> Option<&'static str> {
@@ -121,7 +131,7 @@ impl<'a> Round<'a> {
             Row::Rate => vec![
                 ("accepted_over_verifications", ran(SATURATED).accepted_per_verification()),
                 ("accepted_per_s", ran(SATURATED).accepted_per_s()),
-                ("verifications_per_s", ran(SATURATED).verifications_per_s),
+                ("verifications_per_s", ran(SATURATED).verifications_per_s()),
             ],
             Row::Rabbitmq => vec![("accepted_over_rabbitmq", over(&self.peers.rabbitmq))],
             Row::Nats => vec![("accepted_over_nats", over(&self.peers.nats))],

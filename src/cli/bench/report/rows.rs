@@ -38,7 +38,7 @@ pub(super) enum Row {
     Cpu,
     /// Accepted over what all cores verify alone.
     Rate,
-    /// Accepted over what `RabbitMQ` confirms.
+    /// Accepted over what RabbitMQ confirms.
     Rabbitmq,
     /// Accepted over what NATS confirms.
     Nats,

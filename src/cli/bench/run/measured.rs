@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::Options;
 use crate::cli::Output;
-use crate::cli::bench::cost::{Disk, cores};
+use crate::cli::bench::cost::{Alone, Disk, cores};
 use crate::cli::bench::load::Tally;
 use crate::cli::bench::node::{Start, Usage};
-use crate::cli::bench::round;
+use crate::cli::bench::{disturbed, round};
 
 /// What one run showed.
 pub(in crate::cli::bench) struct Measured {
@@ -27,8 +27,7 @@ pub(in crate::cli::bench) struct Measured {
     pub(super) after_kill: Option<Start>,
     /// One strict verification on one core.
     pub(in crate::cli::bench) verify_us: f64,
-    /// Strict verifications on all cores, alone.
-    pub(in crate::cli::bench) verifications_per_s: f64,
+    pub(super) alone: Alone,
     pub(super) disk: Disk,
     pub(super) receipts_checked: usize,
     pub(super) leaves_checked: u64,
@@ -61,7 +60,17 @@ impl Measured {
 
     /// Of what all cores verify when they do nothing else.
     pub(in crate::cli::bench) fn accepted_per_verification(&self) -> f64 {
-        self.accepted_per_s() / self.verifications_per_s
+        self.accepted_per_s() / self.verifications_per_s()
+    }
+
+    /// Strict verifications a second on all cores, alone.
+    pub(in crate::cli::bench) fn verifications_per_s(&self) -> f64 {
+        self.alone.per_s()
+    }
+
+    /// The part of the cores that nothing else took while verification ran alone.
+    pub(in crate::cli::bench) fn core_share(&self) -> f64 {
+        self.alone.core_share()
     }
 
     /// Deliveries a second, all recipients together.
@@ -147,7 +156,7 @@ impl Measured {
         ));
         let refused = format!("/s      {} refused, {} told to come later", self.refused(), self.busy());
         line("accepted", self.accepted_per_s(), 0, refused);
-        let alone = format!("of {:.0} verifications /s alone on {} cores", self.verifications_per_s, cores());
+        let alone = format!("of {:.0} verifications /s alone on {} cores", self.verifications_per_s(), cores());
         line("", self.accepted_per_verification(), 2, format!("        {alone}"));
         let delivered = match self.options.collect {
             true => format!("/s      {:.0} acknowledged /s", self.acknowledgements_per_s()),
@@ -171,6 +180,7 @@ impl Measured {
             line("ready", ms(self.ready), 0, killed);
             line("memory then", again.resident_kib as f64, 0, "KiB     resident, when it is ready again".into());
         }
+        disturbed(self.core_share(), output);
         output.line(format!(
             " ✔ {} receipts verified, and the log of {} leaves as it is stored",
             self.receipts_checked, self.leaves_checked
@@ -194,9 +204,10 @@ impl Measured {
         output.set("refused", self.refused());
         output.set("refusal", tally.refusal());
         output.set("accepted_per_s", round(self.accepted_per_s()));
-        output.set("verifications_per_s", round(self.verifications_per_s));
+        output.set("verifications_per_s", round(self.verifications_per_s()));
         output.set("accepted_per_verification", round(self.accepted_per_verification()));
         output.set("cores", cores());
+        output.set("core_share", round(self.core_share()));
         output.set("collected", options.collect);
         output.set("deliveries_per_s", round(self.deliveries_per_s()));
         output.set("acknowledgements_per_s", round(self.acknowledgements_per_s()));
