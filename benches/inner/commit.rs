@@ -37,7 +37,7 @@ impl Growing {
         let root = Hash::of(&[&self.next.to_be_bytes()]);
         let head = Head { log: 0, base: Seq(0), next: Seq(self.next), root };
         let (sets, tiles, erased, notes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Batch { first: Seq(first), entries, sets, tiles, erased, notes, head }
+        Batch { first: Seq(first), entries, sets, tiles, erased, notes, base: None, head }
     }
 }
 

@@ -51,6 +51,7 @@ impl Node {
             transmitted: transmitted.clone(),
             counts: Arc::clone(&counts),
             anchor: None,
+            rebase_after: sequencer::REBASE_AFTER,
         };
         let (running, run) = sequencer::recover(parts).await.expect("a store without a history");
         let exchange = Arc::new(Exchange::new(exchange::Parts {

@@ -4,10 +4,12 @@ mod check;
 mod directory;
 mod files;
 mod guard;
+pub mod inside;
 pub mod inspect;
 mod operator;
 mod ops;
 mod revocations;
+mod spine;
 mod watched;
 
 pub use check::{Checked, check};
@@ -25,20 +27,21 @@ use liaison_protocol::id::{NodeId, Origin};
 use liaison_protocol::tlog::checkpoint::LogKey;
 use liaison_protocol::trust::Trust;
 
-use crate::clock::{SharedClock, SystemEntropy};
+use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::config::folder::{BadFolder, open_all};
 use crate::counts::Counts;
-use crate::exchange::{self, Directories, Exchange};
+use crate::exchange;
 use crate::grpc;
 use crate::http::{self, Ops};
 use crate::peer::Identities;
-use crate::sequencer::{self, CannotStart, Recovered, Transmitted};
+use crate::sequencer::{self, CannotStart, Recovered};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Store, WriterError};
 use crate::telemetry::Audit;
 use crate::tls::{Acceptor, BadCredentials, Credentials, Door, Limits, with_limits};
+use spine::Spine;
 
 /// Calls under way when the node is told to stop may take this long; then their lines are cut.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -249,34 +252,16 @@ impl App {
             asked.spawn("ops", http::serve(port, self.ops.clone(), asked.clone()));
         }
         let Read { trust, directories: known, origin, log_key, credentials } = self.read;
-        let transmitted = Arc::new(Transmitted::default());
-        let sequencer::Running { sequencer, view, recovered, mut stopped } = sequencer::start(sequencer::Parts {
-            store: self.store.clone(),
+        let Spine { exchange, recovered, mut stopped } = Spine::start(spine::Parts {
+            settings: &self.settings,
+            store: self.store,
+            directories: &known,
             origin: origin.clone(),
-            key: log_key,
-            clock: self.clock.clone(),
-            entropy: Box::new(SystemEntropy::new()),
-            transmitted: transmitted.clone(),
+            log_key,
             counts: self.counts.clone(),
-            anchor: Some(self.settings.data.join(inspect::CHECKPOINT_FILE)),
+            clock: self.clock.clone(),
         })
         .await?;
-        let in_force =
-            directory::in_force(&known, &view.read().unwrap_or_else(std::sync::PoisonError::into_inner))?;
-        let directories = Arc::new(Directories::new(in_force, known.iter().cloned()));
-        let exchange = Arc::new(Exchange::new(exchange::Parts {
-            node: self.settings.node.clone(),
-            origin: origin.clone(),
-            store: self.store,
-            sequencer,
-            view,
-            directories,
-            transmitted,
-            counts: self.counts.clone(),
-            clock: self.clock.clone(),
-            entropy: Box::new(SystemEntropy::new()),
-        }));
-        directory::adopt_all(&exchange, &known).await?;
 
         let bind = |source| CannotServe::Bind {
             key: "listen.partners",

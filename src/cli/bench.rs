@@ -7,11 +7,15 @@ mod idle;
 mod load;
 mod network;
 mod node;
+mod notice;
 mod report;
 mod run;
+mod seed;
 mod sound;
 
-use clap::{Args, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Args, Command, Subcommand};
 
 use super::{Exit, Failure, Output};
 use idle::Idle;
@@ -30,7 +34,7 @@ pub(super) struct Bench {
         value_parser = clap::value_parser!(u32).range(1..=2_000),
         value_name = "PARTNERS",
         conflicts_with_all = [
-            "recipients", "mode", "connections", "in_flight", "rate", "overload", "seconds", "payload", "collect",
+            "recipients", "mode", "connections", "in_flight", "rate", "overload", "seconds", "payload", "collect", "on",
         ]
     )]
     idle: Option<u32>,
@@ -42,6 +46,7 @@ pub(super) struct Bench {
 #[derive(Subcommand)]
 enum BenchCommand {
     Report(report::Report),
+    Seed(seed::Seed),
 }
 
 impl Bench {
@@ -49,12 +54,30 @@ impl Bench {
         let mut interrupts = Interrupts::listen()?;
         match (self.command, self.idle) {
             (Some(BenchCommand::Report(report)), _) => return report.run(&mut interrupts, output).await,
+            (Some(BenchCommand::Seed(seed)), _) => seed.write(&mut interrupts, output).await?.print(output),
             (None, Some(partners)) => {
                 Idle::new(self.options.place, partners).measure(&mut interrupts, output).await?.print(output);
             }
             (None, None) => self.options.measure(&mut interrupts, output).await?.print(output),
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Options as they stand on a command line.
+fn read<T: Args>(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<T, Failure> {
+    let command = T::augment_args(Command::new("bench").no_binary_name(true));
+    let matches = command.try_get_matches_from(words);
+    matches.and_then(|found| T::from_arg_matches(&found)).map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// Below this part of the cores for itself, a measurement is not of an idle machine.
+const CORE_SHARE_MIN: f64 = 0.95;
+
+/// Says so if something else ran on the machine: no figure is believed from such a run without a look at others.
+fn disturbed(core_share: f64, output: &Output) {
+    if core_share < CORE_SHARE_MIN {
+        output.line(format!(" ! something else ran on this machine: only {core_share:.2} of its cores were free"));
     }
 }
 

@@ -128,6 +128,11 @@ impl Context {
         })
     }
 
+    /// The partner's certificate, with what leads to its authority.
+    pub(super) fn certificate_pem(&self) -> Result<String, Failure> {
+        self.text(&self.file.certificate)
+    }
+
     /// A line to the node.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
         Ok(Client::connect(&self.endpoint()?).await?)

@@ -98,7 +98,7 @@ impl Edge {
         let next = Seq(first.0 + drafts.len() as u64);
         let head = Head { log: self.log, base: self.base, next, root: tree.root() };
         let notes = note.into_iter().collect();
-        let batch = Batch { first, entries, sets, tiles, erased: Vec::new(), notes, head };
+        let batch = Batch { first, entries, sets, tiles, erased: Vec::new(), notes, base: None, head };
         Built { batch, tree, bundle, openings, drafts }
     }
 

@@ -149,6 +149,6 @@ fn weight(proposal: &Proposal) -> usize {
         Proposal::Acknowledge(_, acknowledgement, _) => {
             acknowledgement.envelope().len() + acknowledgement.items().len() * 128
         }
-        Proposal::Adopt(_) | Proposal::OpenLog(_) => 128,
+        Proposal::Adopt(_) | Proposal::OpenLog(_) | Proposal::Rebase(..) => 128,
     }
 }

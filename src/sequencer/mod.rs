@@ -4,6 +4,7 @@
 mod anchor;
 mod clocks;
 mod edge;
+mod fold;
 mod inbox;
 mod outside;
 mod published;
@@ -34,6 +35,9 @@ use crate::clock::{Entropy, SharedClock};
 use crate::counts::Counts;
 use crate::state::View;
 use crate::store::Store;
+
+/// Statements after which the base is moved: a start folds about so many at most, in about a second.
+pub const REBASE_AFTER: u64 = 500_000;
 
 /// What became of a proposal.
 #[derive(Clone, Debug)]
@@ -70,6 +74,8 @@ pub struct Parts {
     pub counts: Arc<Counts>,
     /// Where the last signed checkpoint is kept apart from the store; None where the store is memory.
     pub anchor: Option<PathBuf>,
+    /// Statements after which the base is moved: [`REBASE_AFTER`], or fewer where a test wants many.
+    pub rebase_after: u64,
 }
 
 /// A running sequencer.

@@ -1,11 +1,14 @@
 //! The loop: gather, decide, commit, sign, apply, answer. The order is the promise.
 
+mod rebase;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::anchor::Anchor;
 use super::clocks::Clocks;
 use super::edge::{Built, Edge};
+use super::fold;
 use super::inbox::{Chunk, Inbox, flatten};
 use super::outside::{FromStore, Known, names};
 use super::recent::Publisher;
@@ -54,6 +57,8 @@ pub(super) struct Run {
     /// The last commit found no room: nothing is tried by itself more than once a second, and it is said once.
     full: bool,
     since: Seq,
+    /// The first statement after the base, or after the last try to move it.
+    rebased: Seq,
 }
 
 /// What gather brings.
@@ -87,11 +92,17 @@ impl Run {
             clocks,
             full: false,
             since,
+            rebased: Seq(0),
         }
     }
 
     pub(super) fn view(&self) -> SharedView {
         self.view.clone()
+    }
+
+    /// After a start: where the base ends that it began with.
+    pub(super) fn rebased(&mut self, at: Seq) {
+        self.rebased = at;
     }
 
     /// Statement 0 of a node's first log.
@@ -115,7 +126,9 @@ impl Run {
 
     pub(super) async fn run(mut self) -> Stopped {
         loop {
-            let chunks = match self.gather().await {
+            let gathered = self.gather().await;
+            let idle = matches!(gathered, Gathered::Idle);
+            let chunks = match gathered {
                 Gathered::Work(chunks) => Some(chunks),
                 Gathered::Idle => self.note.is_some().then(Vec::new),
                 Gathered::Closed => return self.stop().await,
@@ -123,6 +136,9 @@ impl Run {
             if let Some(chunks) = chunks
                 && let Err(stopped) = self.batch(chunks).await
             {
+                return stopped;
+            }
+            if let Err(stopped) = self.rebase_if_due(idle).await {
                 return stopped;
             }
             let monotonic = self.parts.clock.monotonic();
@@ -352,7 +368,9 @@ impl Run {
         // What came back may be older than what was signed, and its note with it: signing on would fork the log.
         let signed = self.publish.newest().checkpoint.clone();
         startup::against(&self.parts, &head, &signed).await.map_err(|error| fatal(&error))?;
-        let view = startup::fold(&*self.parts.store, &head).await.map_err(|error| fatal(&error))?;
+        let folded = fold::newest(&*self.parts.store, &head).await.map_err(|error| fatal(&error))?;
+        let view = folded.view;
+        self.rebased = Seq(head.next.0 - folded.statements);
         self.edge = Edge::of(tree);
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         self.resume(head).await.map_err(|error| fatal(&error))

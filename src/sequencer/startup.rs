@@ -12,21 +12,24 @@ use liaison_protocol::tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileId};
 use liaison_protocol::tlog::tree::Tree;
 
 use super::anchor::Anchor;
+use super::fold::{self, Folded};
 use super::inbox::Inbox;
 use super::recent::Publisher;
 use super::run::Run;
 use super::{Parts, Published};
-use crate::state::{Diverged, Folding, View};
-use crate::store::{Head, ReadError, SetId, Store, WriterError};
+use crate::state::{Diverged, View};
+use crate::store::{Head, ReadError, Store, WriterError};
 
-/// Bytes of entries read at a time while folding.
+/// Bytes of entries read at a time.
 const READ_BYTES_MAX: usize = 8 << 20;
 
 /// What a start found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// Statements folded.
+    /// Statements of the history.
     pub statements: u64,
+    /// Of these, how many this start folded: those after the base.
+    pub folded: u64,
     /// Whether the log was opened by this start.
     pub new: bool,
     /// Leaves that a crash had left without a stored checkpoint.
@@ -86,17 +89,18 @@ pub(super) async fn start(parts: Parts, inbox: Inbox, publish: Publisher) -> Res
         }
         let mut run = Run::new(parts, writer, inbox, publish, Tree::default(), View::default(), anchor.take());
         run.open_log().await.map_err(CannotStart::First)?;
-        return Ok((run, Recovered { statements: 1, new: true, unsigned: 0 }));
+        return Ok((run, Recovered { statements: 1, folded: 1, new: true, unsigned: 0 }));
     };
     let (tree, signed) = edge(&parts, &head).await?;
     if let Some(note) = &anchored {
         against(&parts, &head, note).await?;
     }
-    let view = fold(&*parts.store, &head).await?;
+    let Folded { view, statements: folded } = fold::newest(&*parts.store, &head).await?;
     let mut run = Run::new(parts, writer, inbox, publish, tree, view, anchor.take());
+    run.rebased(Seq(head.next.0 - folded));
     run.resume(head).await.map_err(CannotStart::First)?;
     let size = head.next.0 - head.base.0;
-    Ok((run, Recovered { statements: head.next.0, new: false, unsigned: size - signed }))
+    Ok((run, Recovered { statements: head.next.0, folded, new: false, unsigned: size - signed }))
 }
 
 /// A note that must be one of ours.
@@ -185,42 +189,6 @@ async fn leaf_hashes(store: &dyn Store, head: &Head, from: u64, to: u64) -> Resu
         hashes.extend(entries.iter().map(|entry| hash::leaf(&entry.leaf.0)));
     }
     Ok(hashes)
-}
-
-/// Folds the whole history. What is folded must be what was signed: tiles alone would not show a statement that somebody replaced
-/// together with its leaf.
-pub(super) async fn fold(store: &dyn Store, head: &Head) -> Result<View, CannotStart> {
-    let mut folding = Folding::default();
-    let mut tree = Tree::default();
-    while folding.next() < head.next {
-        let entries = store.entries(folding.next()..head.next, READ_BYTES_MAX).await?;
-        if entries.is_empty() {
-            let seq = folding.next();
-            return Err(Diverged { seq, problem: "is missing".into() }.into());
-        }
-        for entry in entries {
-            let erased = || Diverged { seq: entry.seq, problem: "its opening has been erased".into() };
-            let opening = entry.opening.as_ref().ok_or_else(erased)?;
-            let (needing, missing) = folding.read(entry.seq, opening, &entry.detail)?;
-            if let Some(root) = missing {
-                let set = store.sets(&[SetId(root)]).await?.pop().unwrap_or_default();
-                if !folding.hand_in(root, &set) {
-                    let problem = format!("its recipient set {} is damaged", root.to_hex());
-                    return Err(Diverged { seq: entry.seq, problem }.into());
-                }
-            }
-            folding.fold(needing)?;
-            if entry.seq >= head.base {
-                tree.append(hash::leaf(&entry.leaf.0));
-            }
-        }
-        tree.prune(tree.size());
-    }
-    if tree.root() != head.root {
-        let (signed, found) = (head.root.to_hex(), tree.root().to_hex());
-        return Err(CannotStart::Evidence(format!("the head says root {signed}, all the leaves have {found}")));
-    }
-    Ok(folding.finish())
 }
 
 /// The leaves of the bundle that is not full yet.

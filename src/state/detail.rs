@@ -25,6 +25,8 @@ pub enum Detail {
     Acknowledged(Vec<AcknowledgedDetail>),
     /// Of an expiry: all its items, in order.
     Expired(Vec<ExpiredDetail>),
+    /// Of a base: the salt of its digest.
+    Base(Salt),
 }
 
 /// The detail as it lies in the store: a recipient set is named, and read on its own.
@@ -104,7 +106,7 @@ pub enum BadDetail {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Wire {
-    #[prost(oneof = "Body", tags = "1, 2, 3")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4")]
     body: Option<Body>,
 }
 
@@ -116,6 +118,8 @@ enum Body {
     Acknowledged(AcknowledgedItems),
     #[prost(message, tag = "3")]
     Expired(ExpiredItems),
+    #[prost(bytes, tag = "4")]
+    Base(Vec<u8>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -142,6 +146,7 @@ impl Detail {
             Self::Expired(items) => {
                 Body::Expired(ExpiredItems { items: items.iter().map(ExpiredDetail::to_proto).collect() })
             }
+            Self::Base(salt) => Body::Base(salt.0.to_vec()),
         };
         Wire { body: Some(body) }.encode_to_vec().into()
     }
@@ -180,6 +185,9 @@ impl StoredDetail {
                     return Err(Another);
                 }
                 Self::Whole(Detail::Expired(items))
+            }
+            (Body::Base(salt), Event::Rebased(_)) => {
+                Self::Whole(Detail::Base(Salt::from_slice(&salt).ok_or(Unreadable)?))
             }
             _ => return Err(Another),
         })

@@ -52,9 +52,19 @@ impl Mailbox {
         self.due.iter().take(lanes).map(RoaringTreemap::len).sum()
     }
 
+    /// One to which so many were consigned, and in which nothing waits yet.
+    pub(super) fn empty(consigned: u64) -> Self {
+        Self { consigned, ..Self::default() }
+    }
+
     pub(super) fn consign(&mut self, seq: Seq, precedence: Precedence) {
-        self.due[lane(precedence)].insert(seq.0);
+        self.put(seq, precedence);
         self.consigned += 1;
+    }
+
+    /// Lets one wait that was consigned before.
+    pub(super) fn put(&mut self, seq: Seq, precedence: Precedence) {
+        self.due[lane(precedence)].insert(seq.0);
     }
 
     pub(super) fn settle(&mut self, seq: Seq, precedence: Precedence) {

@@ -1,6 +1,7 @@
 //! State is a fold over the log: `View::apply` is the only way it changes, live, at start and on an auditor's desk alike.
 //! Deciding comes before: a `Stage` judges proposals on top of a view, and what it drafts is applied once it is durable.
 
+mod base;
 mod delivery;
 mod detail;
 mod follow;
@@ -10,28 +11,25 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub use base::{BadBase, Base};
 pub use delivery::{Decided, Delivery, Happening, Standing};
 pub use detail::{AcknowledgedDetail, BadDetail, Detail, ExpiredDetail, StoredDetail};
 pub use follow::{Diverged, Folding};
 pub use mailbox::{Cursor, Due, Mailbox};
+pub(crate) use open::Deadline;
 pub use open::Open;
 pub use stage::{Decision, Draft, Outside, Proposal, Stage};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use liaison_protocol::id::{LeafIndex, Micros, NoticeId, PartnerNumber, Seq};
+use bytes::Bytes;
+use liaison_protocol::id::{Hash, LeafIndex, Micros, NoticeId, PartnerNumber, Seq};
 use liaison_protocol::proto::{ExpiredOutcome, Precedence, RespondBy};
 use liaison_protocol::statement::{Accepted, Event, HeadName, Statement};
+use liaison_protocol::tlog::entry::Salt;
 use liaison_protocol::tlog::moved::Moved;
 
-/// What an open notice is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Deadline {
-    /// A decision is due.
-    Respond,
-    /// It is no longer delivered.
-    Expire,
-}
+use self::open::{Deadlines, Shelf};
 
 /// What follows from the history so far. It holds open notices only.
 #[derive(Debug, Default, PartialEq)]
@@ -40,8 +38,8 @@ pub struct View {
     base: u64,
     head: Option<HeadName>,
     mailboxes: BTreeMap<PartnerNumber, Mailbox>,
-    open: BTreeMap<Seq, Open>,
-    deadlines: BTreeSet<(Micros, Seq, Deadline)>,
+    open: Shelf,
+    deadlines: Deadlines,
 }
 
 impl View {
@@ -67,7 +65,7 @@ impl View {
 
     /// A notice that is still open.
     pub fn open(&self, seq: Seq) -> Option<&Open> {
-        self.open.get(&seq)
+        self.open.get(seq)
     }
 
     /// Whether a notice is open, and still waits for one of its recipients.
@@ -82,17 +80,27 @@ impl View {
 
     /// When time alone next has something to state.
     pub fn next_deadline(&self) -> Option<Micros> {
-        self.deadlines.first().map(|(at, ..)| *at)
+        self.deadlines.first()
     }
 
     /// Open notices whose time has come, earliest first.
     pub(crate) fn overdue(&self, now: Micros) -> impl Iterator<Item = (Micros, Seq, Deadline)> {
-        self.deadlines.iter().copied().take_while(move |(at, ..)| *at <= now)
+        self.deadlines.iter().take_while(move |(at, ..)| *at <= now)
     }
 
     /// What waits in a mailbox after a cursor, urgent first, at most `max`.
     pub fn due(&self, partner: PartnerNumber, after: Cursor, max: usize) -> Vec<Due> {
         self.mailbox(partner).map(|mailbox| mailbox.due(after, max)).unwrap_or_default()
+    }
+
+    /// Its bytes, in pieces, for a base; equal views have equal bytes.
+    pub fn to_base(&self) -> Vec<Bytes> {
+        base::encode(self)
+    }
+
+    /// What a statement that commits to these pieces says.
+    pub fn base_digest(salt: &Salt, pieces: &[Bytes]) -> Hash {
+        base::digest(salt, pieces)
     }
 
     /// Records one statement. It fails only where history itself is broken, and then the node stops.
@@ -140,6 +148,11 @@ impl View {
                 }
             }
             (Event::MailboxStated(_), Detail::None) => {}
+            (Event::Rebased(rebased), Detail::Base(_)) => {
+                if self.seq(rebased.through).is_none_or(|through| through.0 + 1 != seq.0) {
+                    return Err(diverged("a base must come just before the statement that commits to it"));
+                }
+            }
             _ => return Err(diverged("its detail does not fit its event")),
         }
         self.next += 1;
@@ -156,10 +169,14 @@ impl View {
         for number in set.members() {
             self.mailboxes.entry(PartnerNumber(number)).or_default().consign(seq, accepted.precedence);
         }
-        let open = Open::new(accepted, at, set);
-        self.deadlines.insert((open.expires_at(), seq, Deadline::Expire));
-        if let Some(respond_at) = open.respond_at() {
-            self.deadlines.insert((respond_at, seq, Deadline::Respond));
+        self.hold(seq, Open::new(accepted, at, set));
+    }
+
+    /// Keeps an open notice with the deadlines that can still close something.
+    fn hold(&mut self, seq: Seq, open: Open) {
+        self.deadlines.insert(open.expires_at(), seq, Deadline::Expire);
+        if let Some(respond_at) = open.respond_at().filter(|_| !open.all_decided()) {
+            self.deadlines.insert(respond_at, seq, Deadline::Respond);
         }
         self.open.insert(seq, open);
     }
@@ -173,7 +190,7 @@ impl View {
         happening: Happening,
     ) -> Moved {
         let Some(of) = self.seq(leaf) else { return Moved::NOTHING };
-        let Some(open) = self.open.get_mut(&of).filter(|open| open.notice() == *notice) else {
+        let Some(open) = self.open.get_mut(of).filter(|open| open.notice() == *notice) else {
             return Moved::NOTHING;
         };
         let moved = open.moves(recipient, happening);
@@ -189,11 +206,11 @@ impl View {
         if open.all_decided()
             && let Some(respond_at) = open.respond_at()
         {
-            self.deadlines.remove(&(respond_at, of, Deadline::Respond));
+            self.deadlines.remove(respond_at, of, Deadline::Respond);
         }
         if open.is_closed() {
-            self.deadlines.remove(&(open.expires_at(), of, Deadline::Expire));
-            self.open.remove(&of);
+            self.deadlines.remove(open.expires_at(), of, Deadline::Expire);
+            self.open.remove(of);
         }
         moved
     }

@@ -10,7 +10,7 @@ use liaison_protocol::limits::ITEMS_MAX;
 use liaison_protocol::proto::{ExpiredOutcome, RelationType};
 use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::receipt::retain_until;
-use liaison_protocol::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Statement};
+use liaison_protocol::statement::{Accepted, Acknowledged, Event, Expired, HeadName, Rebased, Statement};
 use liaison_protocol::tlog::entry::Salt;
 use liaison_protocol::tlog::items::ItemTree;
 use liaison_protocol::tlog::moved::{self, Moved};
@@ -29,6 +29,8 @@ pub enum Proposal {
     Adopt(HeadName),
     /// A new log, which only a start proposes.
     OpenLog(String),
+    /// The view as it stands has been written down; the salt of its digest.
+    Rebase(Rebased, Salt),
 }
 
 /// What became of a proposal.
@@ -132,6 +134,9 @@ impl<'v, O: Outside> Stage<'v, O> {
             Proposal::OpenLog(reason) => {
                 let event = Event::LogOpened { reason: reason.clone(), before: Bytes::new() };
                 Decision::State(self.draft(event, Detail::None))
+            }
+            Proposal::Rebase(rebased, salt) => {
+                Decision::State(self.draft(Event::Rebased(*rebased), Detail::Base(*salt)))
             }
         }
     }

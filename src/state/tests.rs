@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use liaison_protocol::id::{
     Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq,
 };
 use liaison_protocol::limits::ITEMS_MAX;
 use liaison_protocol::proto::{ExpiredOutcome, RespondBy, Verdict};
 use liaison_protocol::reason::Reason;
-use liaison_protocol::statement::{Event, HeadName, Statement};
+use liaison_protocol::statement::{Event, HeadName, Rebased, Statement};
 use liaison_protocol::tlog::entry::{Opening, Salt};
 use proptest::prelude::*;
 
-use super::{Cursor, Decision, Detail, Draft, Folding, Outside, Proposal, Stage, View};
+use super::{Base, Cursor, Decision, Detail, Draft, Folding, Outside, Proposal, Stage, View};
 use crate::clock::Entropy as _;
 use crate::policy::RecipientSet;
 use crate::world::{HUB, Plan, PlayedEntropy, START, World, agreement};
@@ -79,10 +80,35 @@ impl Node {
         self.now = self.now.plus(by.as_micros() as i64);
     }
 
+    /// Writes the view down, and states it; gives its bytes.
+    fn rebase(&mut self) -> Bytes {
+        let (pieces, salt) = (self.view.to_base(), Salt([7; 32]));
+        let rebased =
+            Rebased { through: LeafIndex(self.view.next().0 - 1), digest: View::base_digest(&salt, &pieces) };
+        assert_eq!(self.batch(&[Proposal::Rebase(rebased, salt)]), [Decision::State(0)]);
+        pieces.concat().into()
+    }
+
+    /// The view that a base gives with what came after it; None: it is refused.
+    fn folded_from(&self, base: Bytes) -> Option<View> {
+        let mut folding = Folding::default();
+        for detail in self.history.iter().map(|(_, detail)| detail) {
+            if let Detail::Audience(set) = detail {
+                folding.hand_in(set.root(), &set.encode());
+            }
+        }
+        folding.begin(Base::read(base).ok()?).ok()?;
+        self.fold_rest(folding)
+    }
+
     /// The view that the stored bytes give.
     fn folded(&self) -> View {
-        let mut folding = Folding::default();
-        for (seq, (statement, detail)) in self.history.iter().enumerate() {
+        self.fold_rest(Folding::default()).expect("what was stored can be folded")
+    }
+
+    fn fold_rest(&self, mut folding: Folding) -> Option<View> {
+        let done = usize::try_from(folding.next().0).ok()?;
+        for (seq, (statement, detail)) in self.history.iter().enumerate().skip(done) {
             let opening = Opening { statement: statement.encode(), salt: Salt([0; 32]) };
             let read = folding.read(Seq(seq as u64), &opening, &detail.encode());
             let (needing, missing) = read.expect("what was stored can be read");
@@ -90,9 +116,9 @@ impl Node {
                 assert!(!folding.hand_in(Hash::of(&[b"another"]), &set.encode()));
                 assert!(folding.hand_in(root, &set.encode()));
             }
-            folding.fold(needing).expect("what was stored can be folded");
+            folding.fold(needing).ok()?;
         }
-        folding.finish()
+        folding.finish().ok()
     }
 
     fn last(&self) -> &(Statement, Detail) {
@@ -394,6 +420,45 @@ fn stored_items_other_than_the_statement_commits_to_are_refused() {
     assert!(!read(&signed) && !read(&expired));
 }
 
+#[test]
+fn a_base_with_one_byte_changed_is_never_believed() {
+    let world = World::small();
+    let mut node = Node::new(&world);
+    let proposals = [("FR/1", RespondBy::OneHour), ("FR/2", RespondBy::None)]
+        .map(|(reference, respond_by)| draft(&world, reference, &["DE", "IT"], 2, respond_by));
+    node.batch(&proposals);
+    node.batch(&[world.acknowledge("DE", &[(LeafIndex(2), id_of(&proposals[0]), Verdict::Received)])]);
+    let base = node.rebase();
+    assert!(node.folded_from(base.clone()).is_some_and(|view| view == node.view));
+    for place in 0..base.len() {
+        let mut changed = base.to_vec();
+        changed[place] ^= 1;
+        assert_eq!(node.folded_from(changed.into()), None, "byte {place}");
+    }
+    for length in 0..base.len() {
+        assert_eq!(node.folded_from(base.slice(..length)), None, "cut to {length}");
+    }
+    let longer = [&base[..], &[0]].concat();
+    assert_eq!(node.folded_from(longer.into()), None, "longer");
+    // Nor is one that no statement commits to.
+    node.batch(&[draft(&world, "FR/3", &["DE"], 2, RespondBy::None)]);
+    let unstated = node.view.to_base().concat().into();
+    node.batch(&[draft(&world, "FR/4", &["DE"], 2, RespondBy::None)]);
+    assert_eq!(node.folded_from(unstated), None);
+}
+
+#[test]
+fn a_statement_that_commits_to_another_view_is_found_by_every_fold() {
+    let world = World::small();
+    let mut node = Node::new(&world);
+    node.batch(&[draft(&world, "FR/1", &["DE", "IT"], 2, RespondBy::None)]);
+    node.rebase();
+    assert!(node.fold_rest(Folding::default()).is_some());
+    let Event::Rebased(rebased) = &mut node.history.last_mut().expect("stated").0.event else { unreachable!() };
+    rebased.digest = Hash::of(&[b"another view"]);
+    assert_eq!(node.fold_rest(Folding::default()), None);
+}
+
 /// One random happening.
 #[derive(Clone, Debug)]
 enum Step {
@@ -449,6 +514,7 @@ proptest! {
     ) {
         let mut world = World::small();
         let mut node = Node::new(&world);
+        let mut bases = Vec::new();
         for batch in &batches {
             let mut proposals = Vec::new();
             for step in batch {
@@ -472,6 +538,12 @@ proptest! {
                 let waits = |seq| node.view.open(seq).is_some_and(|open| open.waiting().any(|one| one == number));
                 prop_assert!(due.iter().all(|due| waits(due.seq)));
             }
+            if node.history.len().is_multiple_of(3) {
+                bases.push(node.rebase());
+            }
+        }
+        for base in bases {
+            prop_assert!(node.folded_from(base).is_some_and(|view| view == node.view));
         }
         node.advance(HOUR * 1_000);
         node.batch(&[]);

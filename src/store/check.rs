@@ -47,6 +47,9 @@ pub(super) fn follows(batch: &Batch, head: Option<&Head>) -> Result<(), CommitEr
     for (nth, entry) in (batch.first.0..).zip(&batch.entries) {
         entry_fits(Seq(nth), entry)?;
     }
+    if batch.base.as_ref().is_some_and(|base| base.through.0 + 1 != batch.first.0 || base.pieces.is_empty()) {
+        return Err(refused("its base does not end where it begins"));
+    }
     match batch.erased.iter().find(|erased| erased.seq() >= batch.first) {
         Some(erased) => Err(nothing_to_erase(*erased)),
         None => Ok(()),

@@ -12,8 +12,8 @@ use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Batch, CommitError, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote, StoredNotice,
-    Writer, WriterError,
+    Base, Batch, CommitError, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote,
+    StoredNotice, Writer, WriterError,
 };
 
 /// What happens to one commit.
@@ -119,6 +119,10 @@ impl Store for FaultyStore {
 
     async fn tiles(&self, ids: &[TileId]) -> Result<Vec<Option<Bytes>>, ReadError> {
         self.inner.tiles(ids).await
+    }
+
+    async fn base(&self) -> Result<Option<Base>, ReadError> {
+        self.inner.base().await
     }
 
     async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::check;
 use super::{
-    Batch, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote,
+    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote,
     StoredNotice, Writer, WriterError,
 };
 
@@ -35,6 +35,7 @@ struct Rows {
     tiles: BTreeMap<TileId, Bytes>,
     heads: BTreeMap<(u32, u64), Head>,
     notes: BTreeMap<(u32, u64), StoredNote>,
+    base: Option<Base>,
 }
 
 impl MemoryStore {
@@ -109,6 +110,10 @@ impl Store for MemoryStore {
         Ok(ids.iter().map(|id| rows.tiles.get(id).cloned()).collect())
     }
 
+    async fn base(&self) -> Result<Option<Base>, ReadError> {
+        Ok(self.rows().base.clone())
+    }
+
     async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
         Ok(self.rows().notes.values().next_back().cloned())
     }
@@ -163,6 +168,9 @@ impl Rows {
         self.tiles.extend(batch.tiles.iter().cloned());
         for erased in &batch.erased {
             self.erase(*erased);
+        }
+        if let Some(base) = &batch.base {
+            self.base = Some(base.clone());
         }
         self.heads.insert((batch.head.log, batch.head.size()), batch.head);
     }

@@ -8,7 +8,8 @@
 //!   already, a note of a head that was never committed, an opening that does not open its leaf. A refusal is
 //!   [`CommitError::Fatal`], because the caller has a bug, but the store itself goes on.
 //! - There is one writer at a time. A second is refused with [`WriterError::Held`].
-//! - Nothing already written changes. Only what [`Erased`] names is ever removed, and never its leaf.
+//! - Nothing already written changes, but for the base, of which there is one. Only what [`Erased`] names is ever removed, and
+//!   never its leaf.
 //! - Readers see a commit once it has returned, and never part of one.
 //! - An opening that does not open its leaf, and a place that is empty below the head, is [`ReadError::Damaged`] by its number.
 //! - A failed synchronisation is [`CommitError::Fatal`] and is never tried again: this handle gives out no writer any more.
@@ -77,6 +78,15 @@ pub struct StoredNote {
     pub note: Bytes,
 }
 
+/// What somebody has folded from the beginning, so that whoever starts need not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The last statement that it follows from.
+    pub through: Seq,
+    /// Its bytes, in pieces whose bounds mean nothing; at least one.
+    pub pieces: Vec<Bytes>,
+}
+
 /// One atomic change. Rows are only added; what `erased` names is the only thing that ever goes.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -92,6 +102,8 @@ pub struct Batch {
     pub erased: Vec<Erased>,
     /// Checkpoints of heads committed before this batch.
     pub notes: Vec<StoredNote>,
+    /// Takes the place of the base before it; it ends where this batch begins.
+    pub base: Option<Base>,
     /// Where the history stands after it.
     pub head: Head,
 }
@@ -241,6 +253,8 @@ pub trait Store: Send + Sync + 'static {
     async fn sets(&self, ids: &[SetId]) -> Result<Vec<Bytes>, ReadError>;
     /// Full tiles, in the order asked; None where it is not full yet.
     async fn tiles(&self, ids: &[TileId]) -> Result<Vec<Option<Bytes>>, ReadError>;
+    /// The base committed last.
+    async fn base(&self) -> Result<Option<Base>, ReadError>;
     /// The checkpoint of the highest head whose note is stored.
     async fn last_note(&self) -> Result<Option<StoredNote>, ReadError>;
     /// The newest head whose note is stored: what may be shown by those who do not write.

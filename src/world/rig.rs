@@ -21,7 +21,7 @@ use crate::state::Proposal;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Batch, CommitError, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer,
+    Base, Batch, CommitError, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer,
     WriterError,
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct Rig {
     pub(crate) transmitted: Arc<Transmitted>,
     pub(crate) calls: Calls,
     pub(crate) anchor: Option<PathBuf>,
+    /// Statements after which the base is moved.
+    pub(crate) rebase_after: u64,
     starts: std::sync::atomic::AtomicU64,
 }
 
@@ -56,6 +58,7 @@ impl Rig {
             transmitted: Arc::default(),
             calls,
             anchor: None,
+            rebase_after: sequencer::REBASE_AFTER,
             starts: Default::default(),
         }
     }
@@ -76,6 +79,7 @@ impl Rig {
             transmitted: self.transmitted.clone(),
             counts: Arc::default(),
             anchor: self.anchor.clone(),
+            rebase_after: self.rebase_after,
         }
     }
 
@@ -170,17 +174,23 @@ pub(crate) struct Tamper {
 }
 
 type EntryChange = Box<dyn Fn(&mut Stored) + Send>;
+type BaseChange = Box<dyn Fn(&mut Vec<u8>) + Send>;
 type TileChange = Box<dyn Fn(TileId, &mut Vec<u8>) + Send>;
 
 #[derive(Default)]
 struct Changes {
     entry: Option<EntryChange>,
     tile: Option<TileChange>,
+    base: Option<BaseChange>,
 }
 
 impl Tamper {
     pub(crate) fn entries(&self, change: impl Fn(&mut Stored) + Send + 'static) {
         self.change.lock().expect("no panic").entry = Some(Box::new(change));
+    }
+
+    pub(crate) fn base(&self, change: impl Fn(&mut Vec<u8>) + Send + 'static) {
+        self.change.lock().expect("no panic").base = Some(Box::new(change));
     }
 
     pub(crate) fn tiles(&self, change: impl Fn(TileId, &mut Vec<u8>) + Send + 'static) {
@@ -228,6 +238,16 @@ impl Store for Tamper {
             }
         }
         Ok(tiles)
+    }
+
+    async fn base(&self) -> Result<Option<Base>, ReadError> {
+        let mut base = self.inner.base().await?;
+        if let (Some(change), Some(base)) = (&self.change.lock().expect("no panic").base, &mut base) {
+            let mut bytes = base.pieces.concat();
+            change(&mut bytes);
+            base.pieces = vec![bytes.into()];
+        }
+        Ok(base)
     }
 
     async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {

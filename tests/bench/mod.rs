@@ -6,16 +6,18 @@ use std::process::{Command, Output};
 
 fn bench(arguments: &[&str]) -> (Output, Vec<String>) {
     let place = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_liaison"))
-        .arg("bench")
-        .args(arguments)
-        .args(["--output", "json", "--place"])
-        .arg(place.path())
-        .output()
-        .unwrap();
+    let output = liaison(&[arguments, &["--place", place.path().to_str().unwrap()]].concat());
     let left = std::fs::read_dir(place.path()).unwrap();
     let left = left.map(|entry| entry.unwrap().path().display().to_string()).collect();
     (output, left)
+}
+
+fn liaison(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_liaison"))
+        .args(["--output", "json", "bench"])
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn object(output: &Output) -> serde_json::Value {
@@ -47,6 +49,7 @@ fn a_bench_ends_with_one_object_and_leaves_nothing_behind() {
     let figures = [
         "accepted_per_s",
         "verifications_per_s",
+        "core_share",
         "deliveries_per_s",
         "server_cpu_us_per_notice",
         "verify_us",
@@ -103,8 +106,12 @@ fn whoever_overloads_a_node_is_told_when_to_come_again_and_nothing_else() {
 
 #[test]
 fn a_bench_that_cannot_run_says_why_before_it_begins() {
-    let wrong: &[&[&str]] =
-        &[&["--rate", "500", "--in-flight", "3"], &["--idle", "5", "--collect"], &["--overload", "--rate", "5"]];
+    let wrong: &[&[&str]] = &[
+        &["--rate", "500", "--in-flight", "3"],
+        &["--idle", "5", "--collect"],
+        &["--overload", "--rate", "5"],
+        &["--on", "seeded"],
+    ];
     for arguments in wrong {
         let (output, left) = bench(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -114,4 +121,36 @@ fn a_bench_that_cannot_run_says_why_before_it_begins() {
         );
         assert_eq!(left, Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_seeded_network_goes_on_where_it_was_and_is_measured_on_and_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("seeded");
+    let folder = folder.to_str().unwrap();
+    let seed = |entries: &str, waiting: &str| {
+        let options = ["--connections", "1", "--recipients", "2", "--payload", "64", "--place", folder];
+        object(&liaison(&[&["seed", "--entries", entries, "--waiting", waiting][..], &options].concat()))
+    };
+    assert_eq!(seed("300", "0")["entries"], 300);
+    let said = seed("350", "20");
+    assert_eq!((&said["entries"], &said["written"]), (&350.into(), &50.into()), "{said}");
+    let said = object(&liaison(&["--on", folder, "--seconds", "1", "--connections", "9"]));
+    let figures = ["accepted", "receipts_checked", "ready_ms", "ready_after_kill_ms", "resident_after_kill_kib"];
+    are_more_than_nothing(&figures, &said);
+    let checked = said["leaves_checked"].as_u64().unwrap();
+    assert!(checked > 350 + said["accepted"].as_u64().unwrap(), "what was there is checked too: {said}");
+    assert_eq!((&said["connections"], &said["recipients"], &said["refused"]), (&1.into(), &2.into(), &0.into()));
+    // What was measured is part of its history now.
+    let more = seed("20", "0");
+    assert_eq!(more["written"], 0, "{more}");
+    assert!(more["entries"].as_u64().unwrap() > 350 + said["accepted"].as_u64().unwrap(), "{more}");
+}
+
+#[test]
+fn a_folder_without_a_network_for_measuring_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let output = liaison(&["--on", place.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(object(&output)["error"]["message"].as_str().unwrap().contains("no network for measuring"));
 }

@@ -95,7 +95,7 @@ SHAPES = {
         1: ("version", U32, 1), 2: ("must_understand", U32, 1), 3: ("observed_at_us", I64, 1), 4: ("under", "HeadInForce", 1),
         10: ("log_opened", "LogOpened", "oneof"), 11: ("directory_adopted", "DirectoryAdopted", "oneof"),
         12: ("accepted", "Accepted", "oneof"), 13: ("acknowledged", "Acknowledged", "oneof"), 14: ("expired", "Expired", "oneof"),
-        15: ("mailbox_stated", "MailboxStated", "oneof")},
+        15: ("mailbox_stated", "MailboxStated", "oneof"), 16: ("rebased", "Rebased", "oneof")},
     "HeadInForce": {1: ("version", U64, 1), 2: ("digest", BYTES, 1)},
     "LogOpened": {1: ("reason", TEXT, 1), 2: ("before", BYTES, 1)},
     "DirectoryAdopted": {1: ("version", U64, 1), 2: ("digest", BYTES, 1)},
@@ -110,6 +110,7 @@ SHAPES = {
     "Expired": {1: ("deadline_us", I64, 1), 2: ("root", BYTES, 1), 3: ("count", U32, 1)},
     "MailboxStated": {1: ("partner", U32, 1), 2: ("log_origin", TEXT, 1), 3: ("after", U64, 1), 4: ("through", U64, 1),
                       5: ("count", U64, 1), 6: ("root", BYTES, 1), 7: ("before", BYTES, 1)},
+    "Rebased": {1: ("through", U64, 1), 2: ("digest", BYTES, 1)},
     "Evidence": {1: ("version", U32, 1), 2: ("statement", BYTES, 1), 3: ("salt", BYTES, 1), 4: ("items", "ItemProof", 4096),
                  5: ("notice", BYTES, 1), 6: ("directory_head", BYTES, 1), 7: ("records", "RecordProof", 256)},
     "ItemProof": {1: ("index", U64, 1), 2: ("path", BYTES, 64), 3: ("recipient", "RecipientItem", "oneof"),
@@ -945,6 +946,8 @@ def read_statement(data):
         named(ORIGIN, e.get("log_origin", ""))
         digest(e, "root")
         need(len(e.get("before", b"")) in (0, 32), "FIELD_INVALID")
+    if event == "rebased":
+        digest(e, "digest")
     return s, event
 
 

@@ -69,6 +69,8 @@ static MAILBOX_STATED: Shape = Shape {
         one(7, "before", Kind::Bytes),
     ],
 };
+static REBASED: Shape =
+    Shape { name: "Rebased", fields: &[one(1, "through", Kind::Varint), one(2, "digest", Kind::Bytes)] };
 /// The shape of a statement.
 pub static STATEMENT: Shape = Shape {
     name: "Statement",
@@ -83,6 +85,7 @@ pub static STATEMENT: Shape = Shape {
         choice(13, "acknowledged", Kind::Message(&ACKNOWLEDGED)),
         choice(14, "expired", Kind::Message(&EXPIRED)),
         choice(15, "mailbox_stated", Kind::Message(&MAILBOX_STATED)),
+        choice(16, "rebased", Kind::Message(&REBASED)),
         kept(10, 63, Unknown::Stops),
     ],
 };
@@ -134,6 +137,8 @@ pub enum Event {
     Expired(Expired),
     /// Everything consigned to one partner in a span.
     MailboxStated(MailboxStated),
+    /// What follows from everything before it, kept to start from.
+    Rebased(Rebased),
 }
 
 /// A notice taken.
@@ -216,6 +221,15 @@ pub struct MailboxStated {
     pub before: Option<Hash>,
 }
 
+/// What a node that starts may begin with instead of folding everything before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebased {
+    /// The statement just before this one.
+    pub through: LeafIndex,
+    /// SHA-256 over a salt and the bytes of what follows from the log so far.
+    pub digest: Hash,
+}
+
 impl Statement {
     /// The bytes that a leaf commits to.
     pub fn encode(&self) -> Bytes {
@@ -250,6 +264,9 @@ impl Statement {
                 root: stated.root.to_bytes(),
                 before: stated.before.map(Hash::to_bytes).unwrap_or_default(),
             }),
+            Event::Rebased(rebased) => {
+                Wire::Rebased(proto::Rebased { through: rebased.through.0, digest: rebased.digest.to_bytes() })
+            }
         };
         proto::Statement {
             version: STATEMENT_VERSION,
@@ -320,6 +337,10 @@ impl Statement {
                     .then(|| hash(&stated.before, "mailbox_stated.before"))
                     .transpose()?,
             }),
+            Wire::Rebased(rebased) => Event::Rebased(Rebased {
+                through: LeafIndex(rebased.through),
+                digest: hash(&rebased.digest, "rebased.digest")?,
+            }),
         };
         let under = statement.under.map(|head| head_name(head.version, &head.digest, "under")).transpose()?;
         Ok(Self { observed_at: Micros(statement.observed_at_us), under, event })
@@ -334,6 +355,7 @@ impl Statement {
             Event::Acknowledged(_) => "ContentHandover",
             Event::Expired(_) => "ContentHandoverFailure",
             Event::MailboxStated(_) => "MailboxStated",
+            Event::Rebased(_) => "Rebased",
         }
     }
 }

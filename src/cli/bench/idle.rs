@@ -7,8 +7,8 @@ use bytes::Bytes;
 use liaison_client::Collecting;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::network::TemporaryNetwork;
-use super::node::{Interrupts, Usage, with_node};
+use super::network::BenchNetwork;
+use super::node::{End, Interrupts, Usage, with_node};
 use super::round;
 use crate::cli::context::Context;
 use crate::cli::demo::NodeProcess;
@@ -46,18 +46,14 @@ impl Idle {
         room_for(u64::from(self.partners) + DESCRIPTORS_BESIDE)?;
         output.talk(format!(" making a network of {} partners", self.partners + 1));
         let place: Option<&Path> = self.place.as_deref();
-        let network = TemporaryNetwork::create(place, 0, self.partners + 1)?;
-        let waiting = with_node(&network, interrupts, async |node| self.wait(&network, node, output).await).await;
+        let network = BenchNetwork::temporary(place, 0, self.partners + 1)?;
+        let wait = async |node: &NodeProcess| self.wait(&network, node, output).await;
+        let waiting = with_node(&network, End::Stopped, interrupts, wait).await;
         network.remove()?;
         waiting
     }
 
-    async fn wait(
-        &self,
-        network: &TemporaryNetwork,
-        node: &NodeProcess,
-        output: &Output,
-    ) -> Result<Waiting, Failure> {
+    async fn wait(&self, network: &BenchNetwork, node: &NodeProcess, output: &Output) -> Result<Waiting, Failure> {
         let mut open = Vec::new();
         let contexts = network.recipients(node.address())?;
         let (first, rest) = contexts.split_first().ok_or_else(|| Failure::failed("nobody is enrolled"))?;

@@ -3,9 +3,11 @@
 mod counted;
 mod process;
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::network::TemporaryNetwork;
+use super::network::BenchNetwork;
 use crate::cli::Failure;
 use crate::cli::demo::{self, NodeProcess};
 pub(super) use counted::Counted;
@@ -25,7 +27,19 @@ impl Interrupts {
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(failed)? })
     }
 
-    async fn asked(&mut self) -> Failure {
+    /// Does something, unless they ask before it is done; then it is dropped.
+    pub(super) async fn unless_asked<T>(
+        &mut self,
+        act: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            done = act => done,
+            failure = self.asked() => Err(failure),
+        }
+    }
+
+    /// Waits until they ask.
+    pub(super) async fn asked(&mut self) -> Failure {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -34,19 +48,44 @@ impl Interrupts {
     }
 }
 
+/// How a node ends.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    /// It is asked to (SIGTERM) and has its time.
+    Stopped,
+    /// As in a power cut (SIGKILL).
+    Killed,
+}
+
+/// How a node came up on what is stored.
+pub(super) struct Start {
+    /// From starting the process until partners may call.
+    pub(super) ready: Duration,
+    /// Memory that was resident then, KiB.
+    pub(super) resident_kib: u64,
+}
+
+impl Start {
+    /// Of a node that has just become ready.
+    pub(super) fn of(node: &NodeProcess) -> Result<Self, Failure> {
+        Ok(Self { ready: node.ready_in(), resident_kib: Usage::of(node.id())?.resident_kib })
+    }
+}
+
 /// Does something with a network's node. Whichever way this ends, the node has ended before, and its folder can go; a panic kills it
 /// too.
 pub(super) async fn with_node<T>(
-    network: &TemporaryNetwork,
+    network: &BenchNetwork,
+    end: End,
     interrupts: &mut Interrupts,
     act: impl AsyncFnOnce(&NodeProcess) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let node = demo::spawn(&network.config()).await?;
-    let done = tokio::select! {
-        done = act(&node) => done,
-        failure = interrupts.asked() => Err(failure),
+    let done = interrupts.unless_asked(act(&node)).await;
+    let ended = match end {
+        End::Stopped => node.stop().await,
+        End::Killed => node.kill().await,
     };
-    let stopped = node.stop().await;
     let done = done?;
-    stopped.map(|()| done)
+    ended.map(|()| done)
 }

@@ -1,6 +1,7 @@
 //! The table of what a node must reach: rows one after another, round after round, and the median of each figure.
 
 mod compare;
+mod history;
 mod peers;
 mod round;
 mod rows;
@@ -12,9 +13,11 @@ use clap::{Args, ValueEnum as _};
 use serde_json::{Value, json};
 
 use super::cost::{cores, median};
+use super::disturbed;
 use super::node::Interrupts;
 use crate::cli::{Exit, Failure, Output};
 use compare::Earlier;
+use history::{Histories, Sizes};
 use peers::Peers;
 use round::Round;
 use rows::{Figure, Row};
@@ -32,6 +35,8 @@ pub(super) struct Report {
     /// Only these rows.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROW")]
     rows: Vec<Row>,
+    #[command(flatten)]
+    sizes: Sizes,
     /// Where to make the temporary folders; their disk is the one that is measured.
     #[arg(long, value_name = "FOLDER")]
     place: Option<PathBuf>,
@@ -48,6 +53,8 @@ pub(super) struct Report {
 struct Found {
     figures: BTreeMap<&'static str, Vec<f64>>,
     left_out: BTreeMap<&'static str, &'static str>,
+    /// Of the cores, in the worst run of each round.
+    core_shares: Vec<f64>,
 }
 
 impl Report {
@@ -56,9 +63,9 @@ impl Report {
         let peers = self.peers.as_deref().map(Peers::read).transpose()?.unwrap_or_default();
         let earlier = self.compare.as_deref().map(Earlier::read).transpose()?;
         let rows = if self.rows.is_empty() { Row::value_variants() } else { &self.rows };
-        let mut found = Found::default();
+        let (mut found, mut histories) = (Found::default(), Histories::default());
         for nth in 1..=self.runs {
-            let mut round = Round::new(self.seconds, self.place.clone(), &peers);
+            let mut round = Round::new(&self, &peers, &mut histories);
             for row in rows {
                 output.talk(format!(" round {nth} of {}, {}", self.runs, row.word()));
                 match round.measure(*row, interrupts, output).await? {
@@ -70,7 +77,9 @@ impl Report {
                     Err(why) => drop(found.left_out.insert(row.word(), why)),
                 }
             }
+            found.core_shares.push(round.core_share());
         }
+        histories.remove()?;
         self.print(rows, &found, earlier.as_ref(), output);
         Ok(Exit::Done)
     }
@@ -85,21 +94,25 @@ impl Report {
                 table.push(json!({"row": word, "left_out": why}));
                 continue;
             }
-            output.line(format!(" {word}   {}", row.commands(self.seconds).join("; ")));
+            output.line(format!(" {word}   {}", row.commands(self.seconds, self.sizes).join("; ")));
+            let judged = self.sizes.suffice_for(*row);
             for figure in row.figures() {
                 let Some(values) = found.figures.get(figure.key) else { continue };
                 let value = median(values.clone());
-                output.line(said(figure, value));
-                table.push(object(*row, figure, value, values));
+                output.line(said(figure, value, judged));
+                table.push(object(*row, figure, values, judged));
             }
         }
         let medians: BTreeMap<_, _> =
             found.figures.iter().map(|(key, values)| (*key, median(values.clone()))).collect();
         output.set("runs", self.runs);
         output.set("seconds", self.seconds);
+        let core_share = found.core_shares.iter().copied().fold(1.0, f64::min);
+        disturbed(core_share, output);
         output.set("cores", cores());
+        output.set("core_share", core_share);
         output.set("rows", table);
-        let commands = rows.iter().map(|row| (row.word(), json!(row.commands(self.seconds))));
+        let commands = rows.iter().map(|row| (row.word(), json!(row.commands(self.seconds, self.sizes))));
         output.set(
             "commands",
             commands.map(|(row, commands)| (row.to_owned(), commands)).collect::<serde_json::Map<_, _>>(),
@@ -111,10 +124,12 @@ impl Report {
     }
 }
 
-fn said(figure: &Figure, value: f64) -> String {
+/// A figure of less than is asked for is not judged.
+fn said(figure: &Figure, value: f64, judged: bool) -> String {
     let bound = |bound: Option<rows::Bound>| bound.map(|bound| bound.to_string()).unwrap_or_default();
     let met = match figure.met(value) {
         None => "",
+        Some(_) if !judged => "of less than is asked for",
         Some(false) => "not met",
         Some(true) if figure.goal.is_some_and(|goal| goal.holds(value)) => "goal met",
         Some(true) => "met",
@@ -125,7 +140,8 @@ fn said(figure: &Figure, value: f64) -> String {
     format!("   {unit:<42} {value:>12.places$} {required:>10} {goal:>10}   {met}").trim_end().to_owned()
 }
 
-fn object(row: Row, figure: &Figure, value: f64, values: &[f64]) -> Value {
+fn object(row: Row, figure: &Figure, values: &[f64], judged: bool) -> Value {
+    let value = median(values.to_vec());
     json!({
         "row": row.word(),
         "figure": figure.key,
@@ -135,7 +151,7 @@ fn object(row: Row, figure: &Figure, value: f64, values: &[f64]) -> Value {
         "each": values,
         "required": figure.required.map(|bound| bound.to_string()),
         "goal": figure.goal.map(|bound| bound.to_string()),
-        "met": figure.met(value),
-        "goal_met": figure.goal.map(|goal| goal.holds(value)),
+        "met": figure.met(value).filter(|_| judged),
+        "goal_met": figure.goal.map(|goal| goal.holds(value)).filter(|_| judged),
     })
 }

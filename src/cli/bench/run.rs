@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use super::collect::Collectors;
 use super::cost::{self, Disk, Verification};
 use super::load::{Moments, Originator, Plan, Tally};
-use super::network::TemporaryNetwork;
-use super::node::{Counted, Interrupts, Usage, with_node};
+use super::network::BenchNetwork;
+use super::node::{Counted, End, Interrupts, Start, Usage, with_node};
 use super::sound::{self, Grown, Log};
 use crate::cli::demo::NodeProcess;
 use crate::cli::{Failure, Output};
@@ -33,36 +33,57 @@ const HEADROOM: f64 = 2.0;
 const RECEIPTS_CHECKED: usize = 256;
 
 impl Options {
-    /// Makes everything, measures, verifies, and leaves nothing behind.
+    /// Makes everything, measures, verifies, and leaves nothing behind but what was there.
     pub(super) async fn measure(&self, interrupts: &mut Interrupts, output: &Output) -> Result<Measured, Failure> {
-        output.talk(format!(
-            " making a network of {} originators and {} recipients",
-            self.connections, self.recipients
-        ));
-        let network = TemporaryNetwork::create(self.place.as_deref(), self.connections, self.recipients)?;
-        let measured = with_node(&network, interrupts, async |node| self.load(&network, node, output).await).await;
-        let measured = match measured {
-            Ok((measured, log)) => {
-                output.talk(" verifying what is stored");
-                let leaves = log.stored(&network.data(), &network.trust()?).await;
-                leaves.map(|leaves| Measured { leaves_checked: leaves, ..measured })
-            }
-            Err(failure) => Err(failure),
-        };
+        let (network, options) = self.network(output)?;
+        let measured = options.measure_on(&network, interrupts, output).await;
         network.remove()?;
         measured
     }
 
+    /// What to measure on, and what is asked for as far as it is there.
+    fn network(&self, output: &Output) -> Result<(BenchNetwork, Self), Failure> {
+        let Self { connections, recipients, .. } = *self;
+        let Some(kept) = &self.on else {
+            output.talk(format!(" making a network of {connections} originators and {recipients} recipients"));
+            let network = BenchNetwork::temporary(self.place.as_deref(), connections, recipients)?;
+            return Ok((network, self.clone()));
+        };
+        let network = BenchNetwork::open(kept)?;
+        let [originators, recipients] = network.counts();
+        Ok((network, Self { connections: connections.min(originators), recipients, ..self.clone() }))
+    }
+
+    async fn measure_on(
+        &self,
+        network: &BenchNetwork,
+        interrupts: &mut Interrupts,
+        output: &Output,
+    ) -> Result<Measured, Failure> {
+        let end = if self.on.is_some() { End::Killed } else { End::Stopped };
+        let load = async |node: &NodeProcess| self.load(network, node, output).await;
+        let (mut measured, log) = with_node(network, end, interrupts, load).await?;
+        if self.on.is_some() {
+            output.talk(" starting again after a kill");
+            let start = async |node: &NodeProcess| Start::of(node);
+            measured.after_kill = Some(with_node(network, End::Stopped, interrupts, start).await?);
+        }
+        output.talk(" verifying what is stored");
+        let (data, trust) = (network.data(), network.trust()?);
+        measured.leaves_checked = interrupts.unless_asked(log.stored(&data, &trust)).await?;
+        Ok(measured)
+    }
+
     async fn load(
         &self,
-        network: &TemporaryNetwork,
+        network: &BenchNetwork,
         node: &NodeProcess,
         output: &Output,
     ) -> Result<(Measured, Grown), Failure> {
         let clock = Arc::new(SystemClock::new());
         let mut originators = Vec::new();
         for nth in 0..self.lines_per_originator() {
-            for context in network.originators(node.address())? {
+            for context in network.originators(node.address())?.into_iter().take(self.connections as usize) {
                 originators.push(Originator::connect(context, nth, clock.clone()).await?);
             }
         }
@@ -76,7 +97,7 @@ impl Options {
         output.talk(" warming up");
         originators = sign(originators, WARM_UP_NOTICES, &payload)?;
         let verification = Verification::of(&originators[0])?;
-        let (mut verify_us, mut per_s) = (verification.us(&clock)?, verification.per_s(&clock)?);
+        let (mut verify_us, alone) = (verification.us()?, verification.alone(&clock)?);
         let began = clock.monotonic();
         let (back, warm) = self.send(originators, began, WARM_UP).await?;
         originators = back;
@@ -101,8 +122,8 @@ impl Options {
             let why = tally.refusal().unwrap_or("nothing was sent");
             return Err(Failure::failed(format!("no notice was accepted: {why}")));
         }
-        verify_us.extend(verification.us(&clock)?);
-        per_s = (per_s + verification.per_s(&clock)?) / 2.0;
+        verify_us.extend(verification.us()?);
+        let alone = alone.and(verification.alone(&clock)?);
         output.talk(" checking receipts");
         let receipts_checked = sound::receipts(&tally, &back)?;
         let measured = Measured {
@@ -113,10 +134,12 @@ impl Options {
             acknowledged: delivered_after.acknowledged - delivered.acknowledged,
             audience_hits: counted_after.audience_hits - counted.audience_hits,
             audience_misses: counted_after.audience_misses - counted.audience_misses,
+            ready: node.ready_in(),
             before,
             after,
+            after_kill: None,
             verify_us: cost::median(verify_us),
-            verifications_per_s: per_s,
+            alone,
             disk,
             receipts_checked,
             leaves_checked: 0,

@@ -11,8 +11,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::cli::Failure;
 use crate::clock::{Clock as _, SystemClock};
 
-/// A node is ready within seconds, also after a crash with a million entries.
-const READY_MAX: Duration = Duration::from_secs(30);
+/// A node is ready within seconds, also after a crash with ten million entries; one that has to fold all of them takes a minute.
+const READY_MAX: Duration = Duration::from_secs(180);
 /// A node that was asked to stop does so within its drain.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
@@ -21,6 +21,8 @@ pub(in crate::cli) struct NodeProcess {
     child: Child,
     address: String,
     ops: Option<String>,
+    /// From starting the process until it said that partners may call.
+    ready_in: Duration,
     /// Kept open: a node that cannot print is a node that dies.
     _stdout: BufReader<ChildStdout>,
 }
@@ -44,6 +46,8 @@ pub(in crate::cli) async fn spawn(config: &Path) -> Result<NodeProcess, Failure>
     if !text.contains(AUDIT) {
         std::fs::write(config, text + AUDIT).map_err(failed)?;
     }
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
     let mut child = Command::new(program)
         .args(["serve", "--output", "json", "--config"])
         .arg(config)
@@ -57,10 +61,9 @@ pub(in crate::cli) async fn spawn(config: &Path) -> Result<NodeProcess, Failure>
     let stdout = child.stdout.take().ok_or_else(|| Failure::failed("the node has no output"))?;
     let mut stdout = BufReader::new(stdout);
     let mut line = String::new();
-    let clock = SystemClock::new();
     let ready = tokio::select! {
         read = stdout.read_line(&mut line) => read.map_err(failed)? > 0,
-        () = clock.until(READY_MAX) => false,
+        () = clock.until(began + READY_MAX) => false,
     };
     let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
     if !ready || said["ready"] != true {
@@ -68,7 +71,7 @@ pub(in crate::cli) async fn spawn(config: &Path) -> Result<NodeProcess, Failure>
     }
     let address = said["address"].as_str().unwrap_or_default().into();
     let ops = said["ops"].as_str().map(Into::into);
-    Ok(NodeProcess { child, address, ops, _stdout: stdout })
+    Ok(NodeProcess { child, address, ops, ready_in: clock.monotonic() - began, _stdout: stdout })
 }
 
 impl NodeProcess {
@@ -85,6 +88,16 @@ impl NodeProcess {
     /// The process's number. None once it has ended.
     pub(in crate::cli) fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// From starting the process until it said that partners may call.
+    pub(in crate::cli) fn ready_in(&self) -> Duration {
+        self.ready_in
+    }
+
+    /// Ends it as a power cut would (SIGKILL), and waits until it is gone.
+    pub(in crate::cli) async fn kill(mut self) -> Result<(), Failure> {
+        self.child.kill().await.map_err(|error| Failure::failed(format!("kill: {error}")))
     }
 
     /// Asks it to stop, and waits.

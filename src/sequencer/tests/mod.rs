@@ -1,5 +1,6 @@
 //! The single writer under a played clock, on a store that breaks where it is told to.
 
+mod bases;
 mod commits;
 mod proofs;
 mod simulation;
@@ -46,11 +47,15 @@ fn with_view<T>(running: &Running, read: impl FnOnce(&View) -> T) -> T {
 async fn assert_refolds(rig: &Rig, running: &Running) {
     // Whatever time has made due is through once something that came after it is answered.
     let _ = running.sequencer.append(Vec::new()).await;
+    // And so is a base that came after that answer, once the next is answered.
+    let _ = running.sequencer.append(Vec::new()).await;
     let head = running.sequencer.published().borrow().clone();
     let head = crate::store::Head { log: 0, base: head.base, next: head.next, root: head.tree.root() };
-    let folded = super::startup::fold(&rig.memory, &head).await.expect("folds");
+    let folded = super::fold::everything(&rig.memory, &head).await.expect("folds");
     assert!(with_view(running, |view| *view == folded), "the live view is not what the store says");
     assert_eq!(folded.next(), Seq(head.next.0));
+    let begun = super::fold::newest(&rig.memory, &head).await.expect("folds");
+    assert!(begun.view == folded, "the base and the rest are not what everything comes to");
     let checkpoint = running.sequencer.published().borrow().clone();
     rig.assert_log_is_sound(&checkpoint).await;
 }

@@ -52,7 +52,8 @@ fn id_of(proposal: &Proposal) -> NoticeId {
 
 impl Simulation {
     async fn new(seed: u64) -> Self {
-        let rig = Rig::new(World::small());
+        let mut rig = Rig::new(World::small());
+        rig.rebase_after = 1 + seed * 40;
         let running = Some(rig.start().await);
         let model =
             Model { taken: BTreeMap::new(), tried: BTreeMap::new(), said: HashMap::new(), signed: BTreeMap::new() };

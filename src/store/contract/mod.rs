@@ -1,5 +1,6 @@
 //! The contract of `store/mod.rs`, one story a clause, told to every implementation.
 
+mod basing;
 mod erasing;
 mod noting;
 pub(super) mod random;
@@ -97,6 +98,10 @@ contract! {
         a_reopened_store_continues_at_its_head
         a_new_log_begins_where_the_old_one_ended
         the_reserve_is_freed_once
+    }
+    basing {
+        the_base_committed_last_is_the_one_that_is_read
+        a_base_that_does_not_end_where_its_batch_begins_is_refused
     }
     noting {
         a_note_never_runs_ahead_of_the_head_it_covers

@@ -18,7 +18,16 @@ pub(crate) fn batch(head: Option<&Head>, entries: Vec<NewEntry>) -> Batch {
         next: Seq(first.0 + entries.len() as u64),
         root,
     };
-    Batch { first, entries, sets: Vec::new(), tiles: Vec::new(), erased: Vec::new(), notes: Vec::new(), head }
+    Batch {
+        first,
+        entries,
+        sets: Vec::new(),
+        tiles: Vec::new(),
+        erased: Vec::new(),
+        notes: Vec::new(),
+        base: None,
+        head,
+    }
 }
 
 /// A statement about nothing but itself.

@@ -31,7 +31,9 @@ use self::notices::NoticeFile;
 use self::reader::Readers;
 use self::writer::SqliteWriter;
 use super::check;
-use super::{Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError};
+use super::{
+    Base, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError,
+};
 
 /// What an operator may choose.
 #[derive(Clone, Debug)]
@@ -154,6 +156,10 @@ impl Store for SqliteStore {
         let ids = ids.to_vec();
         let read = move |rows: &_| ids.iter().map(|id| rows::tile(rows, *id)).collect();
         self.readers.read(read).await
+    }
+
+    async fn base(&self) -> Result<Option<Base>, ReadError> {
+        self.readers.read(rows::base).await
     }
 
     async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {

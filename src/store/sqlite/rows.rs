@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::check;
-use super::super::{Head, Known, Name, ReadError, SetId, Stored, StoredNote, StoredNotice};
+use super::super::{Base, Head, Known, Name, ReadError, SetId, Stored, StoredNote, StoredNotice};
 use super::notices::NoticeFile;
 
 /// A number as SQLite keeps it. What does not fit is beyond every row, and is looked for in vain.
@@ -153,6 +153,21 @@ pub(super) fn set(rows: &Connection, id: &SetId) -> Result<Bytes, ReadError> {
 pub(super) fn tile(rows: &Connection, id: TileId) -> Result<Option<Bytes>, ReadError> {
     let mut found = rows.prepare_cached("SELECT bytes FROM tiles WHERE level = ?1 AND nth = ?2")?;
     Ok(found.query_row(tile_key(id), |row| bytes(row, 0)).optional()?)
+}
+
+/// The base, piece by piece.
+pub(super) fn base(rows: &Connection) -> Result<Option<Base>, ReadError> {
+    let mut found = rows.prepare_cached(
+        "SELECT through, piece FROM base
+         WHERE through = (SELECT through FROM base WHERE nth = 0) ORDER BY nth",
+    )?;
+    let mut found = found.query([])?;
+    let mut base: Option<Base> = None;
+    while let Some(row) = found.next()? {
+        let (through, piece) = (seq(row, 0)?, bytes(row, 1)?);
+        base.get_or_insert_with(|| Base { through, pieces: Vec::new() }).pieces.push(piece);
+    }
+    Ok(base)
 }
 
 /// The newest note of the highest head that has one.

@@ -69,6 +69,10 @@ CREATE TABLE notes (
     log INTEGER NOT NULL, size INTEGER NOT NULL, nth INTEGER NOT NULL, note BLOB NOT NULL,
     PRIMARY KEY (log, size, nth)
 ) STRICT, WITHOUT ROWID;
+-- One base, in pieces; a piece with another `through` than the first is left over from a longer one, and empty.
+CREATE TABLE base (
+    nth INTEGER PRIMARY KEY, through INTEGER NOT NULL, piece BLOB NOT NULL
+) STRICT;
 -- One row: how often the writer was taken (who finds another number than his own has been succeeded), and how many bytes of the
 -- notice file belong to the history.
 CREATE TABLE writer (

@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::super::check;
 use super::super::{
-    Batch, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, SetId, StoredNote, Writer,
+    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, SetId, StoredNote, Writer,
     WriterError,
 };
 use super::lock::WriterLock;
@@ -225,6 +225,9 @@ impl SqliteWriter {
         }
         for erased in &batch.erased {
             erase(&transaction, *erased)?;
+        }
+        if let Some(base) = &batch.base {
+            write_base(&transaction, base)?;
         }
         if !batch.entries.is_empty() {
             write_head(&transaction, &batch.head)?;
@@ -447,6 +450,23 @@ fn write_head(transaction: &Transaction<'_>, head: &Head) -> Result<(), Failure>
         rows::integer(head.base.0),
         head.root.0
     ])?;
+    Ok(())
+}
+
+/// Over the pieces of the base before, so that no row is deleted.
+fn write_base(transaction: &Transaction<'_>, base: &Base) -> Result<(), Failure> {
+    let through = rows::integer(base.through.0);
+    for (nth, piece) in (0_i64..).zip(&base.pieces) {
+        transaction
+            .prepare_cached(
+                "INSERT INTO base VALUES (?1, ?2, ?3)
+                 ON CONFLICT (nth) DO UPDATE SET through = ?2, piece = ?3",
+            )?
+            .execute(params![nth, through, &piece[..]])?;
+    }
+    transaction
+        .prepare_cached("UPDATE base SET piece = x'' WHERE through <> ?1 AND piece <> x''")?
+        .execute([through])?;
     Ok(())
 }
 

@@ -6,7 +6,9 @@ use liaison_protocol::id::{AgreementDigest, Hash, LeafIndex, NoticeId, PartnerNu
 use liaison_protocol::manifest::Manifest;
 use liaison_protocol::proto::{self, ExpiredOutcome};
 use liaison_protocol::receipt::retain_until;
-use liaison_protocol::statement::{Accepted, Acknowledged, Event, Expired, HeadName, MailboxStated, Statement};
+use liaison_protocol::statement::{
+    Accepted, Acknowledged, Event, Expired, HeadName, MailboxStated, Rebased, Statement,
+};
 use liaison_protocol::tlog::entry::{Opening, Salt};
 use liaison_protocol::tlog::hash;
 use liaison_protocol::tlog::items::{self, ItemTree};
@@ -183,6 +185,11 @@ fn stated(after: Option<u64>, before: Option<Hash>) -> Statement {
     }))
 }
 
+/// A base after six statements.
+fn rebased() -> Statement {
+    statement(Event::Rebased(Rebased { through: LeafIndex(5), digest: Hash::of(&[b"a salt and a view"]) }))
+}
+
 pub(crate) fn generate() -> Statements {
     Statements {
         about: ABOUT.into(),
@@ -243,6 +250,7 @@ fn cases() -> Vec<Case> {
         ("Expired", expired()),
         ("MailboxStated, the first", stated(None, None)),
         ("MailboxStated, after leaf 0", stated(Some(0), Some(Hash::of(&[b"the statement before"])))),
+        ("Rebased", rebased()),
     ];
     let mut cases: Vec<_> = right.iter().map(|(name, statement)| case(name, statement.encode(), None)).collect();
     let newer: Bytes = [&accepted().encode()[..], &[0xa0, 0x06, 1]].concat().into();
@@ -289,6 +297,11 @@ fn wrong() -> Vec<(&'static str, Bytes, &'static str)> {
                 ..Default::default()
             }));
         }),
+        ("a base whose digest has 31 bytes", rebased(), |s| {
+            if let Some(proto::statement::Event::Rebased(rebased)) = &mut s.event {
+                rebased.digest.truncate(31);
+            }
+        }),
         ("a log opened for a reason with a newline", accepted(), |s| opened(s, "one\ntwo")),
         ("a log opened for no reason", accepted(), |s| opened(s, "")),
         ("a log opened for a reason of 257 bytes", accepted(), |s| opened(s, &"x".repeat(257))),
@@ -310,10 +323,10 @@ fn wrong() -> Vec<(&'static str, Bytes, &'static str)> {
         ("ends in the middle", bytes.slice(..bytes.len() - 1), "MALFORMED"),
         (
             "an event that nobody knows yet, and nothing else",
-            Bytes::from_static(&[8, 1, 16, 1, 0x82, 1, 0]),
+            Bytes::from_static(&[8, 1, 16, 1, 0x8a, 1, 0]),
             "MALFORMED",
         ),
-        ("an event that nobody knows yet beside one that is known", with(&[0x82, 1, 0]), "MALFORMED"),
+        ("an event that nobody knows yet beside one that is known", with(&[0x8a, 1, 0]), "MALFORMED"),
         ("the last number that is kept for events", with(&[0xf8, 3, 0]), "MALFORMED"),
         (
             "no event, and a field that nobody knows yet",

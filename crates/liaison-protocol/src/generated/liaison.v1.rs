@@ -1625,7 +1625,7 @@ pub struct Statement {
     #[prost(message, optional, tag = "4")]
     pub under: ::core::option::Option<HeadInForce>,
     /// The numbers 10 to 63 are for events alone. A reader that meets one it does not know, stops.
-    #[prost(oneof = "statement::Event", tags = "10, 11, 12, 13, 14, 15")]
+    #[prost(oneof = "statement::Event", tags = "10, 11, 12, 13, 14, 15, 16")]
     pub event: ::core::option::Option<statement::Event>,
 }
 /// Nested message and enum types in `Statement`.
@@ -1645,6 +1645,8 @@ pub mod statement {
         Expired(super::Expired),
         #[prost(message, tag = "15")]
         MailboxStated(super::MailboxStated),
+        #[prost(message, tag = "16")]
+        Rebased(super::Rebased),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1793,6 +1795,16 @@ pub struct MailboxStated {
     /// The log's leaf hash of the statement before this one about the same mailbox, 32 bytes. Empty for the first.
     #[prost(bytes = "bytes", tag = "7")]
     pub before: ::prost::bytes::Bytes,
+}
+/// What follows from all statements before this one, as the node keeps it to start from. It concerns no party.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rebased {
+    /// The statement just before this one, a leaf index: the last that it follows from.
+    #[prost(uint64, tag = "1")]
+    pub through: u64,
+    /// 32 bytes: SHA-256("liaison-base-v1" | salt, 32 | the view's bytes, which only the node reads).
+    #[prost(bytes = "bytes", tag = "2")]
+    pub digest: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -1,10 +1,11 @@
 //! The disk as it is while the node works on it: a small write of our own, synchronised, now and then.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 use super::percentile;
 use crate::cli::Failure;
@@ -17,7 +18,7 @@ const EVERY: Duration = Duration::from_millis(20);
 
 /// Writes of our own, between those of the node.
 pub(in crate::cli::bench) struct Disk {
-    path: PathBuf,
+    folder: PathBuf,
     clock: Arc<SystemClock>,
     latencies_us: Vec<u32>,
 }
@@ -25,14 +26,15 @@ pub(in crate::cli::bench) struct Disk {
 impl Disk {
     /// The disk under a folder.
     pub(in crate::cli::bench) fn of(folder: &Path, clock: Arc<SystemClock>) -> Self {
-        Self { path: folder.join("disk"), clock, latencies_us: Vec::new() }
+        Self { folder: folder.into(), clock, latencies_us: Vec::new() }
     }
 
     /// Writes until it is dropped; ends by itself only in a failure.
     pub(in crate::cli::bench) async fn write(&mut self) -> Failure {
-        let path = self.path.clone();
-        let failed = |problem: &dyn std::fmt::Display| Failure::failed(format!("{}: {problem}", path.display()));
-        let mut file = match File::create(&path) {
+        let folder = self.folder.clone();
+        let failed = |problem: &dyn std::fmt::Display| Failure::failed(format!("{}: {problem}", folder.display()));
+        // It goes with its handle: a network that is kept keeps nothing of this.
+        let mut file = match NamedTempFile::new_in(&folder) {
             Ok(file) => file,
             Err(error) => return failed(&error),
         };
@@ -41,7 +43,7 @@ impl Disk {
             let began = clock.monotonic();
             let written = tokio::task::spawn_blocking(move || {
                 let began = clock.monotonic();
-                file.write_all(&[7; WRITE_BYTES]).and_then(|()| file.sync_data())?;
+                file.write_all(&[7; WRITE_BYTES]).and_then(|()| file.as_file().sync_data())?;
                 Ok::<_, std::io::Error>((file, clock.monotonic() - began))
             });
             let took = match written.await {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::history::Sizes;
+
 /// Sent as fast as it is answered: what a node takes at most.
 pub(super) const SATURATED: &str = "--in-flight 256";
 /// The same for many recipients, whom nobody connects.
@@ -22,6 +24,10 @@ pub(super) const WRITTEN: &str = "--in-flight 64";
 pub(super) const WRITTEN_MANY: &str = "--connections 200 --in-flight 1";
 /// More than a node takes.
 pub(super) const OVERLOAD: &str = "--overload";
+/// A node that has little to do, and much to keep.
+pub(super) const CALM: &str = "--rate 100";
+/// Entries of a short log.
+pub(super) const FEW_ENTRIES: u64 = 10_000;
 /// Partners that wait.
 pub(super) const IDLE: u32 = 500;
 
@@ -32,7 +38,7 @@ pub(super) enum Row {
     Cpu,
     /// Accepted over what all cores verify alone.
     Rate,
-    /// Accepted over what `RabbitMQ` confirms.
+    /// Accepted over what RabbitMQ confirms.
     Rabbitmq,
     /// Accepted over what NATS confirms.
     Nats,
@@ -56,6 +62,16 @@ pub(super) enum Row {
     Written,
     /// More than a node takes.
     Overload,
+}
+
+/// How a network is seeded in which so many notices wait; they lie on top of a short log.
+pub(super) fn backlog_seed(waiting: u64) -> String {
+    format!("--entries {} --waiting {waiting}", waiting + FEW_ENTRIES)
+}
+
+/// How a network is seeded whose log is so long, and where nothing waits.
+pub(super) fn entries_seed(entries: u64) -> String {
+    format!("--entries {entries}")
 }
 
 /// What a figure must not pass.
@@ -138,7 +154,7 @@ impl Row {
         }
     }
 
-    /// Options of the runs that it is computed from.
+    /// Options of the runs on fresh networks that it is computed from.
     pub(super) fn runs(self) -> &'static [&'static str] {
         match self {
             Self::Cpu => &[SATURATED, STEADY],
@@ -155,9 +171,17 @@ impl Row {
     }
 
     /// The commands that show one round of it, each by itself.
-    pub(super) fn commands(self, seconds: u64) -> Vec<String> {
+    pub(super) fn commands(self, seconds: u64, sizes: Sizes) -> Vec<String> {
+        let seeded = |seed: String, run: &str| {
+            let seed = format!("liaison bench seed {seed} --place FOLDER");
+            [seed, format!("liaison bench {run} --seconds {seconds} --on FOLDER")]
+        };
         match self {
             Self::Idle => vec![format!("liaison bench --idle {IDLE}")],
+            Self::Backlog => seeded(backlog_seed(sizes.waiting), CALM).into(),
+            Self::Entries => {
+                [sizes.entries, FEW_ENTRIES].map(|entries| seeded(entries_seed(entries), SATURATED)).concat()
+            }
             _ => self.runs().iter().map(|run| format!("liaison bench {run} --seconds {seconds}")).collect(),
         }
     }
@@ -184,9 +208,7 @@ impl Row {
                 const { &[Figure::new("idle_kib", "memory of a connection", "KiB", 1).at_most(64.0, 50.0)] }
             }
             Self::Backlog => BACKLOG,
-            Self::Entries => {
-                const { &[Figure::new("entries_ratio", "10 million entries over 10,000", "", 2).at_least(0.9, 0.95)] }
-            }
+            Self::Entries => ENTRIES,
             Self::Written => WRITTEN_FIGURES,
             Self::Overload => OVERLOAD_FIGURES,
         }
@@ -235,8 +257,16 @@ const RECEIPT_FIGURES: &[Figure] = &[
 ];
 
 const BACKLOG: &[Figure] = &[
-    Figure::new("backlog_mib", "memory with 250,000 waiting", "MiB", 0).at_most(200.0, 100.0),
+    Figure::new("backlog_mib", "memory while they wait", "MiB", 0).at_most(200.0, 100.0),
     Figure::new("backlog_ready_ms", "ready after SIGKILL", "ms", 0).at_most(2_000.0, 1_000.0),
+    Figure::new("backlog_waiting", "notices that wait", "", 0),
+];
+
+const ENTRIES: &[Figure] = &[
+    Figure::new("entries_ratio", "long log over short log", "", 2).at_least(0.9, 0.95),
+    Figure::new("entries_long_per_s", "accepted on the long log", "/s", 0),
+    Figure::new("entries_short_per_s", "accepted on one of 10,000 entries", "/s", 0),
+    Figure::new("entries_long", "entries of the long log", "", 0),
 ];
 
 const WRITTEN_FIGURES: &[Figure] = &[

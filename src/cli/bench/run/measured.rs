@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::Options;
 use crate::cli::Output;
-use crate::cli::bench::cost::{Disk, cores};
+use crate::cli::bench::cost::{Alone, Disk, cores};
 use crate::cli::bench::load::Tally;
-use crate::cli::bench::node::Usage;
-use crate::cli::bench::round;
+use crate::cli::bench::node::{Start, Usage};
+use crate::cli::bench::{disturbed, round};
 
 /// What one run showed.
 pub(in crate::cli::bench) struct Measured {
@@ -19,12 +19,15 @@ pub(in crate::cli::bench) struct Measured {
     pub(super) acknowledged: u64,
     pub(in crate::cli::bench) audience_hits: u64,
     pub(in crate::cli::bench) audience_misses: u64,
+    /// From starting the node until partners could call.
+    pub(super) ready: Duration,
     pub(super) before: Usage,
     pub(super) after: Usage,
+    /// Started again after it was killed, with all that was measured in its log. None: it was not.
+    pub(super) after_kill: Option<Start>,
     /// One strict verification on one core.
     pub(in crate::cli::bench) verify_us: f64,
-    /// Strict verifications on all cores, alone.
-    pub(in crate::cli::bench) verifications_per_s: f64,
+    pub(super) alone: Alone,
     pub(super) disk: Disk,
     pub(super) receipts_checked: usize,
     pub(super) leaves_checked: u64,
@@ -57,7 +60,17 @@ impl Measured {
 
     /// Of what all cores verify when they do nothing else.
     pub(in crate::cli::bench) fn accepted_per_verification(&self) -> f64 {
-        self.accepted_per_s() / self.verifications_per_s
+        self.accepted_per_s() / self.verifications_per_s()
+    }
+
+    /// Strict verifications a second on all cores, alone.
+    pub(in crate::cli::bench) fn verifications_per_s(&self) -> f64 {
+        self.alone.per_s()
+    }
+
+    /// The part of the cores that nothing else took while verification ran alone.
+    pub(in crate::cli::bench) fn core_share(&self) -> f64 {
+        self.alone.core_share()
     }
 
     /// Deliveries a second, all recipients together.
@@ -106,6 +119,16 @@ impl Measured {
         self.after.resident_kib.cast_signed() - self.before.resident_kib.cast_signed()
     }
 
+    /// Until partners could call again after the node was killed, milliseconds. None: it was not.
+    pub(in crate::cli::bench) fn ready_after_kill_ms(&self) -> Option<f64> {
+        self.after_kill.as_ref().map(|start| ms(start.ready))
+    }
+
+    /// The most that was resident when the load ended, or when the node was ready again after it was killed, KiB.
+    pub(in crate::cli::bench) fn resident_kib(&self) -> u64 {
+        self.after_kill.as_ref().map_or(0, |start| start.resident_kib).max(self.after.resident_kib)
+    }
+
     /// For people, and for programs.
     pub(in crate::cli::bench) fn print(&self, output: &mut Output) {
         self.lines(output);
@@ -133,7 +156,7 @@ impl Measured {
         ));
         let refused = format!("/s      {} refused, {} told to come later", self.refused(), self.busy());
         line("accepted", self.accepted_per_s(), 0, refused);
-        let alone = format!("of {:.0} verifications /s alone on {} cores", self.verifications_per_s, cores());
+        let alone = format!("of {:.0} verifications /s alone on {} cores", self.verifications_per_s(), cores());
         line("", self.accepted_per_verification(), 2, format!("        {alone}"));
         let delivered = match self.options.collect {
             true => format!("/s      {:.0} acknowledged /s", self.acknowledgements_per_s()),
@@ -152,6 +175,12 @@ impl Measured {
         let memory =
             format!("KiB     resident; {:+} since the start, {} at most", self.growth_kib(), after.peak_kib);
         line("memory", after.resident_kib as f64, 0, memory);
+        if let Some(again) = &self.after_kill {
+            let killed = format!("ms      {:.0} ms after it was killed", ms(again.ready));
+            line("ready", ms(self.ready), 0, killed);
+            line("memory then", again.resident_kib as f64, 0, "KiB     resident, when it is ready again".into());
+        }
+        disturbed(self.core_share(), output);
         output.line(format!(
             " ✔ {} receipts verified, and the log of {} leaves as it is stored",
             self.receipts_checked, self.leaves_checked
@@ -175,9 +204,10 @@ impl Measured {
         output.set("refused", self.refused());
         output.set("refusal", tally.refusal());
         output.set("accepted_per_s", round(self.accepted_per_s()));
-        output.set("verifications_per_s", round(self.verifications_per_s));
+        output.set("verifications_per_s", round(self.verifications_per_s()));
         output.set("accepted_per_verification", round(self.accepted_per_verification()));
         output.set("cores", cores());
+        output.set("core_share", round(self.core_share()));
         output.set("collected", options.collect);
         output.set("deliveries_per_s", round(self.deliveries_per_s()));
         output.set("acknowledgements_per_s", round(self.acknowledgements_per_s()));
@@ -198,7 +228,14 @@ impl Measured {
         output.set("resident_start_kib", before.resident_kib);
         output.set("resident_end_kib", after.resident_kib);
         output.set("resident_peak_kib", after.peak_kib);
+        output.set("ready_ms", round(ms(self.ready)));
+        output.set("ready_after_kill_ms", self.ready_after_kill_ms().map(round));
+        output.set("resident_after_kill_kib", self.after_kill.as_ref().map(|start| start.resident_kib));
         output.set("receipts_checked", self.receipts_checked);
         output.set("leaves_checked", self.leaves_checked);
     }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser};
+use clap::Args;
 
-use crate::cli::Failure;
 use crate::cli::bench::load::Mode;
+use crate::cli::{Failure, bench};
 
 /// Notices of one connection that may wait in an open loop. A node that is so far behind is measured as such: their time counts from
 /// their moment of the schedule.
@@ -51,21 +51,16 @@ pub(in crate::cli::bench) struct Options {
     /// Where to make the temporary folder; its disk is the one that is measured.
     #[arg(long, value_name = "FOLDER")]
     pub(in crate::cli::bench) place: Option<PathBuf>,
-}
-
-/// Options as they stand on a command line.
-#[derive(Parser)]
-struct Line {
-    #[command(flatten)]
-    options: Options,
+    /// Measure on a network that `bench seed` made instead of a fresh one; its recipients are all of its own. It is kept, and what
+    /// is measured stays in its log. At the end the node is killed and started again, to see how long that takes.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["place", "recipients"])]
+    pub(in crate::cli::bench) on: Option<PathBuf>,
 }
 
 impl Options {
     /// As they stand on a command line, apart from how long and where.
     pub(in crate::cli::bench) fn read(line: &str, seconds: u64, place: Option<PathBuf>) -> Result<Self, Failure> {
-        let words = std::iter::once("bench").chain(line.split_whitespace());
-        let line = Line::try_parse_from(words).map_err(|error| Failure::failed(error.to_string()))?;
-        Ok(Self { seconds, place, ..line.options })
+        Ok(Self { seconds, place, ..bench::read(line.split_whitespace())? })
     }
 
     /// How notices travel.
