@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::demo::{self, NodeProcess};
 use super::{Exit, Failure, Output};
 use crate::clock::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
-use collect::Collectors;
+use collect::{Collectors, Counted};
 use load::{Mode, Originator, Plan, Tally};
 use network::TemporaryNetwork;
 
@@ -70,8 +70,7 @@ struct Measured {
     tally: Tally,
     elapsed: Duration,
     server_cpu: Duration,
-    delivered: u64,
-    acknowledged: u64,
+    counted: Counted,
     verify_us: f64,
     disk_us: [u32; 2],
     checked: usize,
@@ -156,8 +155,7 @@ impl Bench {
             signed: count,
             elapsed,
             server_cpu,
-            delivered: after.delivered - before.delivered,
-            acknowledged: after.acknowledged - before.acknowledged,
+            counted: after.since(before),
             verify_us: cost::median(verify_us),
             disk_us,
             checked,
@@ -196,7 +194,8 @@ impl Bench {
         let seconds = measured.elapsed.as_secs_f64();
         let tally = &measured.tally;
         let accepted_per_s = tally.accepted as f64 / seconds;
-        let deliveries_per_s = measured.delivered as f64 / seconds;
+        let counted = measured.counted;
+        let deliveries_per_s = counted.delivered as f64 / seconds;
         let cpu_us = measured.server_cpu.as_secs_f64() * 1e6 / tally.accepted as f64;
         let ratio = cpu_us / measured.verify_us;
         let (p50, p99) = (tally.latency_us(0.50), tally.latency_us(0.99));
@@ -208,9 +207,10 @@ impl Bench {
         ));
         output.line(format!(" accepted         {accepted_per_s:>10.0} /s      {} refused", tally.refused));
         if self.collect {
-            let acknowledged = measured.acknowledged as f64 / seconds;
+            let acknowledged = counted.acknowledged as f64 / seconds;
             output.line(format!(
-                " delivered        {deliveries_per_s:>10.0} /s      {acknowledged:.0} acknowledged /s"
+                " delivered        {deliveries_per_s:>10.0} /s      {acknowledged:.0} acknowledged /s, {:.0} under one signature",
+                counted.batch()
             ));
         } else {
             output.line(" delivered                 0 /s      nobody collected; see --collect");
@@ -239,7 +239,8 @@ impl Bench {
         output.set("accepted_per_s", round(accepted_per_s));
         output.set("collected", self.collect);
         output.set("deliveries_per_s", round(deliveries_per_s));
-        output.set("acknowledgements_per_s", round(measured.acknowledged as f64 / seconds));
+        output.set("acknowledgements_per_s", round(counted.acknowledged as f64 / seconds));
+        output.set("acknowledged_in_batches_of", round(counted.batch()));
         output.set("server_cpu_us_per_notice", round(cpu_us));
         output.set("verify_us", round(measured.verify_us));
         output.set("cpu_ratio", round(ratio));
