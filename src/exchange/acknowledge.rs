@@ -14,7 +14,7 @@ use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::statement::{Event, Statement};
 use liaison_protocol::tlog::moved::{self, Moved};
 
-use super::history::Told;
+use super::history::{Shown, Told};
 use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
 use crate::sequencer::{Answer, Stated};
 use crate::state::{Delivery, Happening, Proposal, Standing};
@@ -225,7 +225,10 @@ impl Exchange {
         let mut shown = Vec::with_capacity(sources.len());
         for source in sources {
             shown.push(match source {
-                Source::Now(seq) => self.shown(seq).await?,
+                Source::Now(seq) => match &stated {
+                    Some(Stated { opening, .. }) => Shown { seq, opening: opening.clone(), items: Vec::new() },
+                    None => self.shown(seq).await?,
+                },
                 // One tree for all items of one statement.
                 Source::Before(told, leaves) => match told.shown(|leaf| leaves.contains(&leaf), |who| who == me) {
                     Some(shown) => shown,

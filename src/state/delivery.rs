@@ -1,6 +1,7 @@
 //! The axes of a notice and recipient, each with at most one terminal value, and the one table of what moves them.
 
 use liaison_protocol::proto::{ExpiredOutcome, Verdict};
+use liaison_protocol::tlog::moved::Moved;
 
 /// Whether the recipient's system has signed for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,17 @@ impl From<ExpiredOutcome> for Happening {
         match outcome {
             ExpiredOutcome::Unanswered => Self::Unanswered,
             _ => Self::NotDelivered,
+        }
+    }
+}
+
+impl Happening {
+    /// Which axes it leaves closed for good, whatever it moved.
+    pub(super) fn closes(self) -> Moved {
+        match self {
+            Self::Received => Moved { delivery: true, decision: false },
+            Self::Unanswered => Moved { delivery: false, decision: true },
+            Self::Accepted | Self::Refused | Self::NotDelivered => Moved { delivery: true, decision: true },
         }
     }
 }

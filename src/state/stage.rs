@@ -79,7 +79,8 @@ pub struct Stage<'v, O> {
     under: Option<HeadName>,
     drafts: Vec<Draft>,
     names: HashMap<(PartnerNumber, Reference), (Seq, NoticeId)>,
-    settled: HashMap<(Seq, PartnerNumber), Vec<Happening>>,
+    /// Which axes this batch has closed.
+    closed: HashMap<(Seq, PartnerNumber), Moved>,
 }
 
 impl<'v, O: Outside> Stage<'v, O> {
@@ -94,7 +95,7 @@ impl<'v, O: Outside> Stage<'v, O> {
             under: view.head(),
             drafts: Vec::new(),
             names: HashMap::new(),
-            settled: HashMap::new(),
+            closed: HashMap::new(),
         }
     }
 
@@ -243,11 +244,18 @@ impl<'v, O: Outside> Stage<'v, O> {
         let Some(open) = self.view.open(seq).filter(|open| open.notice() == *notice) else {
             return Moved::NOTHING;
         };
-        let mut open = std::borrow::Cow::Borrowed(open);
-        for earlier in self.settled.get(&(seq, recipient)).into_iter().flatten() {
-            open.to_mut().settle(recipient, *earlier);
-        }
-        open.moves(recipient, happening)
+        let (moved, closed) = (open.moves(recipient, happening), self.closed(seq, recipient));
+        Moved { delivery: moved.delivery && !closed.delivery, decision: moved.decision && !closed.decision }
+    }
+
+    fn closed(&self, seq: Seq, recipient: PartnerNumber) -> Moved {
+        self.closed.get(&(seq, recipient)).copied().unwrap_or(Moved::NOTHING)
+    }
+
+    fn close(&mut self, seq: Seq, recipient: PartnerNumber, happening: Happening) {
+        let (closed, more) = (self.closed.entry((seq, recipient)).or_default(), happening.closes());
+        closed.delivery |= more.delivery;
+        closed.decision |= more.decision;
     }
 
     fn acknowledge(
@@ -271,7 +279,7 @@ impl<'v, O: Outside> Stage<'v, O> {
             let happening = Happening::from(item.verdict);
             let moved = self.moves(seq, &item.notice, recipient, happening);
             if moved.any() {
-                self.settled.entry((seq, recipient)).or_default().push(happening);
+                self.close(seq, recipient, happening);
                 about.push(seq);
             }
             details.push(AcknowledgedDetail { item: item.clone(), moved });
@@ -315,14 +323,15 @@ impl<'v, O: Outside> Stage<'v, O> {
             };
             // Both deadlines of one notice may be over: what the first has closed is not closed again.
             items.retain(|(number, outcome)| {
-                !self.settled.get(&(seq, *number)).is_some_and(|past| past.contains(&Happening::from(*outcome)))
+                let closed = self.closed(seq, *number);
+                if *outcome == ExpiredOutcome::Unanswered { !closed.decision } else { !closed.delivery }
             });
             items.truncate(ITEMS_MAX - details.len());
             if items.is_empty() {
                 continue;
             }
             for (recipient, outcome) in items {
-                self.settled.entry((seq, recipient)).or_default().push(Happening::from(outcome));
+                self.close(seq, recipient, outcome.into());
                 details.push(ExpiredDetail { salt: self.outside.salt(), leaf, notice, recipient, outcome });
             }
             about.push(seq);
@@ -453,6 +462,26 @@ mod tests {
             tables: None,
         };
         Arc::new(VerifiedAcknowledgement::verify(envelope, &[item.to_proto()], &expect, NOW).unwrap())
+    }
+
+    #[test]
+    fn what_a_batch_has_closed_moves_nothing_more_as_if_it_had_been_applied() {
+        use Happening::*;
+        let all = [Received, Accepted, Refused, NotDelivered, Unanswered];
+        let view = view();
+        let sequences = (0..all.len().pow(3)).map(|nth| [nth, nth / 5, nth / 25].map(|nth| all[nth % 5]));
+        for [first, second, third] in sequences {
+            let mut stage = Stage::new(&view, NOW, NOW, Nothing);
+            let mut applied = view.open(Seq(2)).unwrap().clone();
+            for happening in [first, second, third] {
+                let moved = stage.moves(Seq(2), &NOTICE, RECIPIENT, happening);
+                assert_eq!(moved, applied.moves(RECIPIENT, happening), "{first:?} {second:?} {third:?}");
+                if moved.any() {
+                    stage.close(Seq(2), RECIPIENT, happening);
+                    applied.settle(RECIPIENT, happening);
+                }
+            }
+        }
     }
 
     #[test]

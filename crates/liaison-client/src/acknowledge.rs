@@ -7,7 +7,7 @@ use liaison_protocol::proto::{self, Verdict, acknowledge_result};
 use liaison_protocol::receipt::Receipt;
 use liaison_protocol::signer::Signer;
 
-use crate::sign::{Recipient, fresh_salt};
+use crate::sign::{Recipient, fresh_salts};
 use crate::{Client, ClientError, Delivered};
 
 /// Items and the recipient's signature over them; sending it again is harmless.
@@ -27,8 +27,9 @@ impl Signed {
         signed_at: Micros,
         signer: &dyn Signer,
     ) -> Result<Self, ClientError> {
-        let item = |(leaf, notice, verdict, reason)| Item { salt: fresh_salt(), leaf, notice, verdict, reason };
-        let items: Vec<_> = verdicts.into_iter().map(item).collect();
+        let verdicts: Vec<_> = verdicts.into_iter().collect();
+        let item = |(salt, (leaf, notice, verdict, reason))| Item { salt, leaf, notice, verdict, reason };
+        let items: Vec<_> = fresh_salts(verdicts.len()).into_iter().zip(verdicts).map(item).collect();
         let envelope =
             recipient.sign(&items, signed_at, signer).map_err(|error| ClientError::Local(error.to_string()))?;
         Ok(Self { envelope, items })

@@ -6,7 +6,7 @@ use liaison_protocol::envelope::MANIFEST_TYPE;
 use liaison_protocol::id::{LeafIndex, NoticeId, PartnerId, Reference};
 use liaison_protocol::manifest::{Manifest, SignedManifest};
 use liaison_protocol::proto;
-use liaison_protocol::receipt::Receipt;
+use liaison_protocol::receipt::{Consigned, Consignments, Receipt};
 use tonic::Streaming;
 
 use crate::{Client, ClientError};
@@ -40,6 +40,39 @@ impl Delivered {
     /// The leaf that accepted it.
     pub fn leaf(&self) -> LeafIndex {
         self.receipt.leaf
+    }
+}
+
+/// Notices as they came together, for whoever needs no more of them than that they are proven.
+#[derive(Debug)]
+pub struct Frame {
+    deliveries: Vec<proto::Delivery>,
+    receipts: proto::Receipts,
+}
+
+impl Frame {
+    /// How many notices; none in a heartbeat.
+    pub fn len(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    /// Whether it is a heartbeat.
+    pub fn is_empty(&self) -> bool {
+        self.deliveries.is_empty()
+    }
+
+    /// Checks all receipts together, and names the notices.
+    pub fn check(&self, consignments: &mut Consignments) -> Result<Vec<Consigned>, ClientError> {
+        let envelopes = self.deliveries.iter().map(|delivery| &delivery.envelope);
+        consignments.check(&self.receipts, envelopes).map_err(|not| ClientError::Unproven(not.to_string()))
+    }
+
+    /// The notices one by one, each with its receipt.
+    pub fn read(self) -> Result<Vec<Delivered>, ClientError> {
+        let read = |(nth, delivery): (usize, proto::Delivery)| {
+            Delivered::read(delivery.envelope, delivery.parts, Receipt::cut(&self.receipts, nth))
+        };
+        self.deliveries.into_iter().enumerate().map(read).collect()
     }
 }
 
@@ -97,14 +130,15 @@ impl Client {
 impl Collecting {
     /// The next notices; empty for a heartbeat. None: nothing more waits, and that was all that was asked for.
     pub async fn next(&mut self) -> Result<Option<Vec<Delivered>>, ClientError> {
+        self.frame().await?.map(Frame::read).transpose()
+    }
+
+    /// The next notices as they came. None as for [`Collecting::next`].
+    pub async fn frame(&mut self) -> Result<Option<Frame>, ClientError> {
         let frame = self.frames.message().await.map_err(|status| self.client.refused(&status))?;
         let Some(frame) = frame else { return Ok(None) };
         self.resume_token = frame.resume_token;
-        let receipts = frame.receipts.unwrap_or_default();
-        let read = |(nth, delivery): (usize, proto::Delivery)| {
-            Delivered::read(delivery.envelope, delivery.parts, Receipt::cut(&receipts, nth))
-        };
-        frame.deliveries.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
+        Ok(Some(Frame { deliveries: frame.deliveries, receipts: frame.receipts.unwrap_or_default() }))
     }
 
     /// Where to continue after what has been read.

@@ -19,7 +19,7 @@ mod generated {
 }
 
 pub use acknowledge::{Acknowledged, ItemOutcome, Signed};
-pub use collect::{Collecting, Delivered, by_reference};
+pub use collect::{Collecting, Delivered, Frame, by_reference};
 pub use directory::KnownDirectory;
 pub use error::ClientError;
 pub use line::{Client, Endpoint, Operator};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use liaison_protocol::id::NodeId;
 use rustls::pki_types::ServerName;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
@@ -25,6 +26,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Room for a stream of notices before the node must say that it goes on.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// What is read from the line at once.
+const READ_BYTES: usize = 32 << 10;
 /// Room for all streams of a line together.
 const LINE_WINDOW_BYTES: u32 = 16 << 20;
 
@@ -79,7 +82,8 @@ impl Client {
                 let tcp = TcpStream::connect(&*address).await?;
                 // Calls are small and waited for.
                 tcp.set_nodelay(true)?;
-                tls.connect(name, tcp).await.map(TokioIo::new)
+                // TLS asks for 4 KiB at a time; a page of notices has a hundred.
+                tls.connect(name, BufReader::with_capacity(READ_BYTES, tcp)).await.map(TokioIo::new)
             }
         });
         let bad_address = |_| ClientError::Local(format!("{} is not host:port", endpoint.address));

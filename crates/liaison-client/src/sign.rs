@@ -21,6 +21,13 @@ pub fn fresh_salt() -> Salt {
     Salt(salt)
 }
 
+/// Draws many salts at once: one question to the operating system instead of one for each.
+pub fn fresh_salts(count: usize) -> Vec<Salt> {
+    let mut drawn = vec![[0; 32]; count];
+    SystemRandom::new().fill(drawn.as_flattened_mut()).expect("the operating system gives randomness");
+    drawn.into_iter().map(Salt).collect()
+}
+
 /// A notice to be signed.
 #[derive(Clone, Debug)]
 pub struct Draft {

@@ -32,11 +32,16 @@ pub static ENVELOPE: Shape = Shape {
 
 /// The pre-authentication encoding (DSSE v1.0.2): what is signed, and what names it.
 pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    let head = encoding_head(payload_type, payload);
     let mut encoding = Vec::with_capacity(head.len() + payload.len());
     encoding.extend_from_slice(head.as_bytes());
     encoding.extend_from_slice(payload);
     encoding
+}
+
+/// Everything of the encoding but the payload, which is its end.
+fn encoding_head(payload_type: &str, payload: &[u8]) -> String {
+    format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len())
 }
 
 /// An envelope that has been parsed and is not believed yet.
@@ -58,15 +63,10 @@ impl Envelope {
             )
             .with("limit_bytes", ENVELOPE_BYTES_MAX));
         }
-        if let Err(malformed) = wire::check(&bytes, &ENVELOPE) {
+        let envelope: proto::Envelope = wire::decode(bytes.clone(), &ENVELOPE).map_err(|malformed| {
             let count = malformed.path == ".signatures" && matches!(malformed.problem, wire::Problem::TooMany(_));
-            return Err(if count {
-                Refusal::new(Reason::SignatureCount, malformed.to_string())
-            } else {
-                malformed.into()
-            });
-        }
-        let envelope: proto::Envelope = wire::decode(bytes.clone(), &ENVELOPE)?;
+            if count { Refusal::new(Reason::SignatureCount, malformed.to_string()) } else { malformed.into() }
+        })?;
         if envelope.payload_type.len() > PAYLOAD_TYPE_BYTES_MAX {
             return Err(Refusal::field("Envelope.payload_type", "longer than 128 bytes"));
         }
@@ -104,7 +104,7 @@ impl Envelope {
 
     /// SHA-256 of the pre-authentication encoding under a type: what names the payload.
     pub fn digest(&self, payload_type: &str) -> Hash {
-        Hash::of(&[&pre_authentication_encoding(payload_type, &self.payload)])
+        Hash::of(&[encoding_head(payload_type, &self.payload).as_bytes(), &self.payload])
     }
 
     /// Believes the payload if one of the keys expected made its one signature. The type, the network and the usage come from

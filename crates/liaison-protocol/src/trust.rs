@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::directory::AuthorityKeys;
-use crate::id::{Micros, NetworkId, from_hex, to_hex};
+use crate::id::{Micros, NetworkId, Origin, from_hex, to_hex};
 use crate::keyring::PublicKey;
 use crate::limits::POLICY_LINES_MAX;
 use crate::proto;
@@ -70,6 +70,17 @@ enum Definition {
     Group { threshold: usize, members: Vec<usize> },
 }
 
+/// Why a checkpoint is not one of a log that a policy names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOfLog {
+    /// The policy names no such log.
+    #[error("a log that the policy does not name")]
+    Unknown,
+    /// No key of that log signed it, or what says it is a signature is none.
+    #[error(transparent)]
+    Bad(#[from] BadNote),
+}
+
 /// What a policy found on a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witnessed {
@@ -85,6 +96,20 @@ impl Policy {
     /// The logs accepted.
     pub fn logs(&self) -> &[VerifierKey] {
         &self.logs
+    }
+
+    /// Whether a log of this name signed a note. A log whose key was changed has several, under one name, of which one at least
+    /// signed; a false signature by any of them spoils the note.
+    pub fn signed_by(&self, origin: &Origin, note: &SignedNote) -> Result<(), NotOfLog> {
+        let (mut signed, mut unsigned) = (false, None);
+        for log in self.logs.iter().filter(|log| log.name() == origin.as_str()) {
+            match note.verify(log) {
+                Ok(()) => signed = true,
+                Err(missing @ BadNote::NotSigned(_)) => unsigned = Some(missing),
+                Err(bad) => return Err(bad.into()),
+            }
+        }
+        if signed { Ok(()) } else { Err(unsigned.map_or(NotOfLog::Unknown, NotOfLog::Bad)) }
     }
 
     /// Which witnesses cosigned, and whether they suffice. A cosignature that names a known witness and is not its spoils the

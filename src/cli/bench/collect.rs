@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use liaison_client::sign::Recipient;
 use liaison_client::{Client, ItemOutcome, Signed};
-use liaison_protocol::id::{LeafIndex, NoticeId};
 use liaison_protocol::limits::ITEMS_MAX;
 use liaison_protocol::proto::Verdict;
+use liaison_protocol::receipt::{Consigned, Consignments};
 use liaison_protocol::signer::Ed25519Signer;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::Failure;
 use crate::cli::context::Context;
+
+/// Frames that a recipient has and has not signed for yet; then it reads on no further.
+const FRAMES_WAITING_MAX: usize = 64;
 
 /// All recipients. They end when this is dropped.
 pub(super) struct Collectors {
@@ -23,22 +26,43 @@ pub(super) struct Collectors {
 }
 
 /// What all recipients together have done so far.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Counted {
     pub(super) delivered: u64,
     pub(super) acknowledged: u64,
+    /// Signed acknowledgements that these came in.
+    pub(super) batches: u64,
+}
+
+impl Counted {
+    /// What came after an earlier look.
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            delivered: self.delivered - before.delivered,
+            acknowledged: self.acknowledged - before.acknowledged,
+            batches: self.batches - before.batches,
+        }
+    }
+
+    /// Items under one signature, in the mean; 0 of none.
+    pub(super) fn batch(self) -> f64 {
+        if self.batches == 0 { 0.0 } else { self.acknowledged as f64 / self.batches as f64 }
+    }
 }
 
 #[derive(Default)]
 struct Counts {
     delivered: AtomicU64,
     acknowledged: AtomicU64,
+    batches: AtomicU64,
 }
 
 /// One recipient on its own line.
 struct Collector {
     recipient: Recipient,
     client: Client,
+    /// What it believes: no notice is counted, and none signed for, whose receipt does not prove it.
+    consignments: Consignments,
     key: Ed25519Signer,
     counts: Arc<Counts>,
 }
@@ -58,6 +82,7 @@ impl Collectors {
         Counted {
             delivered: self.counts.delivered.load(Ordering::Relaxed),
             acknowledged: self.counts.acknowledged.load(Ordering::Relaxed),
+            batches: self.counts.batches.load(Ordering::Relaxed),
         }
     }
 
@@ -81,47 +106,69 @@ impl Collector {
         let log_origin = known.home_log(&context.partner);
         let log_origin =
             log_origin.ok_or_else(|| Failure::failed("the directory lists no home of the recipient"))?;
+        let number = known.number(&context.partner);
+        let number = number.ok_or_else(|| Failure::failed("the directory does not list the recipient"))?;
+        let consignments = Consignments::new(context.trust.policy().clone(), log_origin.clone(), number);
         let recipient = Recipient {
             network: context.trust.network(),
             log_origin: log_origin.clone(),
             partner: context.partner.clone(),
             system: context.system.clone(),
         };
-        Ok(Self { recipient, client, key: context.acknowledgement_key()?, counts })
+        Ok(Self { recipient, client, consignments, key: context.acknowledgement_key()?, counts })
     }
 
     async fn run(self) -> Result<(), Failure> {
-        let (collected, waiting) = mpsc::channel(ITEMS_MAX);
+        let (collected, waiting) = mpsc::channel(FRAMES_WAITING_MAX);
         tokio::try_join!(self.collect(collected), self.acknowledge(waiting)).map(|_| ())
     }
 
-    async fn collect(&self, collected: mpsc::Sender<(LeafIndex, NoticeId)>) -> Result<(), Failure> {
+    async fn collect(&self, collected: mpsc::Sender<Vec<Consigned>>) -> Result<(), Failure> {
+        let mut consignments = self.consignments.clone();
         let mut mailbox = self.client.collect(Bytes::new(), false).await?;
-        while let Some(notices) = mailbox.next().await? {
-            self.counts.delivered.fetch_add(notices.len() as u64, Ordering::Relaxed);
-            for notice in notices {
-                if collected.send((notice.leaf(), notice.id)).await.is_err() {
-                    return Ok(());
-                }
+        while let Some(frame) = mailbox.frame().await? {
+            let consigned = frame.check(&mut consignments)?;
+            drop(frame);
+            self.counts.delivered.fetch_add(consigned.len() as u64, Ordering::Relaxed);
+            if collected.send(consigned).await.is_err() {
+                return Ok(());
             }
         }
         Ok(())
     }
 
     /// Whatever waits goes under one signature; while that is answered, more comes together.
-    async fn acknowledge(&self, mut waiting: mpsc::Receiver<(LeafIndex, NoticeId)>) -> Result<(), Failure> {
+    async fn acknowledge(&self, mut waiting: mpsc::Receiver<Vec<Consigned>>) -> Result<(), Failure> {
         let mut batch = Vec::new();
-        while waiting.recv_many(&mut batch, ITEMS_MAX).await > 0 {
-            let verdicts = batch.drain(..).map(|(leaf, id)| (leaf, id, Verdict::Accepted, String::new()));
-            let signed = Signed::over(&self.recipient, verdicts, crate::cli::output::now(), &self.key)?;
-            let answer = self.client.acknowledge(&signed).await?;
-            for outcome in answer.outcomes {
-                if let ItemOutcome::Refused(reason) = outcome {
-                    return Err(Failure::failed(format!("an acknowledgement was refused: {reason}")));
-                }
-                self.counts.acknowledged.fetch_add(1, Ordering::Relaxed);
+        while let Some(first) = waiting.recv().await {
+            batch.extend(first);
+            while batch.len() < ITEMS_MAX
+                && let Ok(more) = waiting.try_recv()
+            {
+                batch.extend(more);
+            }
+            // A heartbeat brings nothing to sign for.
+            while !batch.is_empty() {
+                let rest = batch.split_off(batch.len().min(ITEMS_MAX));
+                self.sign_for(std::mem::replace(&mut batch, rest)).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn sign_for(&self, batch: Vec<Consigned>) -> Result<(), Failure> {
+        let verdicts = batch.into_iter().map(|one| (one.leaf, one.notice, Verdict::Accepted, String::new()));
+        let signed = Signed::over(&self.recipient, verdicts, crate::cli::output::now(), &self.key)?;
+        let answer = self.client.acknowledge(&signed).await?;
+        let refused = answer.outcomes.iter().find_map(|outcome| match outcome {
+            ItemOutcome::Refused(reason) => Some(reason),
+            ItemOutcome::Stands { .. } => None,
+        });
+        if let Some(reason) = refused {
+            return Err(Failure::failed(format!("an acknowledgement was refused: {reason}")));
+        }
+        self.counts.batches.fetch_add(1, Ordering::Relaxed);
+        self.counts.acknowledged.fetch_add(answer.outcomes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -96,6 +96,11 @@ pub(super) async fn answers_come_in_the_order_asked(house: House) {
     let ids: Vec<_> = notices.iter().map(|notice| notice.as_ref().map(|notice| notice.id)).collect();
     let id = |seq| Some(notice_id(seq));
     assert_eq!(ids, [id(2), None, id(0), None, id(2)]);
+    let one = notices[0].as_ref().unwrap().bytes();
+    for (bytes_max, expected) in [(0, 1), (one, 2), (2 * one - 1, 2), (2 * one, 4), (usize::MAX, 5)] {
+        let fitting = store.notices(&[2, 1, 0, 9, 2].map(Seq), bytes_max).await.unwrap();
+        assert_eq!(fitting, notices[..expected], "{bytes_max} bytes: as many as fit, at least one");
+    }
     let asked = [name(2), name(1), name(0)];
     let names = store.named(&asked).await.unwrap();
     let seqs: Vec<_> = names.iter().map(|known| known.map(|known| known.seq.0)).collect();

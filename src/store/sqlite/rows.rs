@@ -133,12 +133,18 @@ pub(super) fn last_name(rows: &Connection, originator: PartnerNumber) -> Result<
     last.map(|last| last.parse().map_err(unreadable)).transpose()
 }
 
+/// The block that a statement lies in, and its bit there.
+pub(super) fn about_key(of: Seq) -> (i64, i64) {
+    (integer(of.0 >> 6), 1 << (of.0 & 63))
+}
+
 /// Statements about one, a page of them.
 pub(super) fn about(rows: &Connection, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
-    let mut found =
-        rows.prepare_cached("SELECT seq FROM about WHERE of = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
-    let page = integer(page as u64);
-    let found = found.query_map([integer(of.0), integer(after.0), page], |row| seq(row, 0))?;
+    let mut found = rows.prepare_cached(
+        "SELECT seq FROM about WHERE block = ?1 AND seq > ?2 AND which & ?3 != 0 ORDER BY seq LIMIT ?4",
+    )?;
+    let ((block, bit), page) = (about_key(of), integer(page as u64));
+    let found = found.query_map([block, integer(after.0), bit, page], |row| seq(row, 0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -50,8 +50,9 @@ CREATE TABLE names (
     originator INTEGER NOT NULL, reference TEXT NOT NULL, seq INTEGER NOT NULL, id BLOB NOT NULL,
     PRIMARY KEY (originator, reference)
 ) STRICT, WITHOUT ROWID;
+-- Which of 64 statements that follow one another a later one is about, a bit for each: an acknowledgement is about hundreds.
 CREATE TABLE about (
-    of INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (of, seq)
+    block INTEGER NOT NULL, seq INTEGER NOT NULL, which INTEGER NOT NULL, PRIMARY KEY (block, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE sets (
     id BLOB PRIMARY KEY NOT NULL, members BLOB NOT NULL

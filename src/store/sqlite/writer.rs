@@ -390,8 +390,10 @@ fn write_entry(
         opening.salt.0,
         &entry.detail[..]
     ])?;
-    for of in &entry.about {
-        transaction.prepare_cached("INSERT INTO about VALUES (?1, ?2)")?.execute([rows::integer(of.0), number])?;
+    for block in entry.about.chunk_by(|of, next| rows::about_key(*of).0 == rows::about_key(*next).0) {
+        let (key, _) = rows::about_key(block[0]);
+        let which = block.iter().fold(0, |which, of| which | rows::about_key(*of).1);
+        transaction.prepare_cached("INSERT INTO about VALUES (?1, ?2, ?3)")?.execute([key, number, which])?;
     }
     match &entry.notice {
         Some(notice) => write_notice(transaction, number, notice, places.next()),

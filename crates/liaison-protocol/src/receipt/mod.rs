@@ -1,8 +1,10 @@
 //! A receipt: one statement's opening with its proof, and everything needed to believe it offline with a trust file alone.
 //! In a file it is a C2SP tlog-proof whose `extra` line is a canonical `Evidence`.
 
+mod consigned;
 mod verify;
 
+pub use consigned::{Consigned, Consignments, NotProven};
 pub use verify::{Finding, Outcome, Report, Step, verify};
 
 use bytes::Bytes;
@@ -109,14 +111,10 @@ impl Receipt {
     /// Cuts the nth receipt out of those under one checkpoint.
     pub fn cut(receipts: &proto::Receipts, nth: usize) -> Option<Self> {
         let receipt = receipts.receipts.get(nth)?;
-        let pooled = |place: &u32| {
-            let start = usize::try_from(*place).ok()?.checked_mul(32)?;
-            Hash::from_slice(receipts.hashes.get(start..start.checked_add(32)?)?)
-        };
         Some(Self {
             leaf: LeafIndex(receipt.leaf_index),
             opening: Opening { statement: receipt.statement.clone(), salt: Salt::from_slice(&receipt.salt)? },
-            path: receipt.path.iter().map(pooled).collect::<Option<_>>()?,
+            path: path_of(receipt, &receipts.hashes)?,
             items: receipt.items.clone(),
             checkpoint: receipts.checkpoint.clone(),
         })
@@ -142,6 +140,13 @@ impl Receipt {
         };
         Ok(file.to_string())
     }
+}
+
+/// A receipt's path, looked up in the pool.
+fn path_of(receipt: &proto::Receipt, pool: &[u8]) -> Option<Vec<Hash>> {
+    let (pool, _) = pool.as_chunks::<32>();
+    let pooled = |place: &u32| pool.get(usize::try_from(*place).ok()?).copied().map(Hash);
+    receipt.path.iter().map(pooled).collect()
 }
 
 /// Why a receipt file cannot be written.

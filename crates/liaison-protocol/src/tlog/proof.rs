@@ -108,6 +108,68 @@ pub fn root_of_inclusion(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Op
     (last == 0).then_some(root)
 }
 
+/// Inclusion of many leaves in one tree: what the path before has shown is not hashed again. Each verdict is the one that
+/// [`root_of_inclusion`] leads to; leaves that ascend cost each node of their paths once.
+#[derive(Clone, Debug)]
+pub struct Inclusions {
+    size: u64,
+    root: Hash,
+    /// What the last path that held was climbed by: the hash at each node before its next sibling.
+    rungs: Vec<(Node, Hash)>,
+    path: Vec<Hash>,
+}
+
+impl Inclusions {
+    /// In the tree of a size with this root.
+    pub fn of(size: u64, root: Hash) -> Self {
+        Self { size, root, rungs: Vec::new(), path: Vec::new() }
+    }
+
+    /// Whether a path shows that the leaf with this hash lies at `index`.
+    pub fn hold(&mut self, leaf: Hash, index: u64, path: &[Hash]) -> bool {
+        if index >= self.size {
+            return false;
+        }
+        let (mut node, mut last, mut hash) = (Node { height: 0, index }, self.size - 1, leaf);
+        let (mut rungs, mut met) = (Vec::with_capacity(path.len()), 0);
+        for (nth, sibling) in path.iter().enumerate() {
+            while self.rungs.get(met).is_some_and(|(known, _)| known.height < node.height) {
+                met += 1;
+            }
+            if let Some((_, shown)) = self.rungs.get(met).filter(|(known, _)| *known == node) {
+                // From here on both climb the same way, and there is one hash at each place.
+                let holds = *shown == hash && path[nth..] == self.path[met..];
+                if holds {
+                    self.rungs.splice(..met, rungs);
+                    self.path.splice(..met, path[..nth].iter().copied());
+                }
+                return holds;
+            }
+            if last == 0 {
+                return false;
+            }
+            rungs.push((node, hash));
+            let up = |node: &mut Node, last: &mut u64| {
+                (node.height, node.index, *last) = (node.height + 1, node.index >> 1, *last >> 1);
+            };
+            if node.index & 1 == 1 || node.index == last {
+                hash = hash::node(sibling, &hash);
+                while node.index & 1 == 0 && node.index != 0 {
+                    up(&mut node, &mut last);
+                }
+            } else {
+                hash = hash::node(&hash, sibling);
+            }
+            up(&mut node, &mut last);
+        }
+        let holds = last == 0 && hash == self.root;
+        if holds {
+            (self.rungs, self.path) = (rungs, path.to_vec());
+        }
+        holds
+    }
+}
+
 /// Whether a path shows that the tree of `new` and its root grew out of that of `old` and its root.
 pub fn is_consistent(old: u64, old_root: Hash, new: u64, new_root: Hash, path: &[Hash]) -> bool {
     // RFC 9162 section 2.1.4.2.
@@ -149,4 +211,42 @@ pub fn is_consistent(old: u64, old_root: Hash, new: u64, new_root: Hash, path: &
         last >>= 1;
     }
     last == 0 && old_found == old_root && new_found == new_root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tlog::tree::Tree;
+
+    #[test]
+    fn paths_checked_one_after_the_other_get_the_verdict_that_each_gets_alone() {
+        let leaf = |n: u64| hash::leaf(&n.to_be_bytes());
+        let mut chance = 7_u64;
+        let mut below = |bound: u64| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (chance >> 33) % bound
+        };
+        for size in 1..=67 {
+            let mut tree = Tree::default();
+            (0..size).for_each(|n| tree.append(leaf(n)));
+            let mut inclusions = Inclusions::of(size, tree.root());
+            for _ in 0..200 {
+                let mut index = below(size);
+                let (mut hash, mut path) = (index, tree.inclusion(index).expect("a whole tree"));
+                match below(8) {
+                    0 => index = below(size + 3),
+                    1 => hash = below(size),
+                    2 => drop(path.pop()),
+                    3 => path.push(leaf(below(size))),
+                    what @ (4 | 5) if !path.is_empty() => {
+                        let place = below(path.len() as u64) as usize;
+                        if what == 4 { path[place] = leaf(below(size)) } else { path.swap(0, place) }
+                    }
+                    _ => {}
+                }
+                let alone = root_of_inclusion(leaf(hash), index, size, &path) == Some(tree.root());
+                assert_eq!(inclusions.hold(leaf(hash), index, &path), alone, "leaf {hash} at {index} of {size}");
+            }
+        }
+    }
 }

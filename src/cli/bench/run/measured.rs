@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Options;
 use crate::cli::Output;
+use crate::cli::bench::collect::Counted;
 use crate::cli::bench::cost::{Alone, Disk, cores};
 use crate::cli::bench::load::Tally;
 use crate::cli::bench::node::{Start, Usage};
@@ -15,8 +16,7 @@ pub(in crate::cli::bench) struct Measured {
     pub(super) signed: usize,
     pub(super) tally: Tally,
     pub(super) elapsed: Duration,
-    pub(super) delivered: u64,
-    pub(super) acknowledged: u64,
+    pub(super) collected: Counted,
     pub(in crate::cli::bench) audience_hits: u64,
     pub(in crate::cli::bench) audience_misses: u64,
     /// From starting the node until partners could call.
@@ -75,12 +75,12 @@ impl Measured {
 
     /// Deliveries a second, all recipients together.
     pub(in crate::cli::bench) fn deliveries_per_s(&self) -> f64 {
-        self.per_s(self.delivered)
+        self.per_s(self.collected.delivered)
     }
 
     /// Deliveries signed for a second, all recipients together.
     pub(in crate::cli::bench) fn acknowledgements_per_s(&self) -> f64 {
-        self.per_s(self.acknowledged)
+        self.per_s(self.collected.acknowledged)
     }
 
     /// The node's CPU time for each notice accepted.
@@ -159,7 +159,11 @@ impl Measured {
         let alone = format!("of {:.0} verifications /s alone on {} cores", self.verifications_per_s(), cores());
         line("", self.accepted_per_verification(), 2, format!("        {alone}"));
         let delivered = match self.options.collect {
-            true => format!("/s      {:.0} acknowledged /s", self.acknowledgements_per_s()),
+            true => format!(
+                "/s      {:.0} acknowledged /s, {:.0} under one signature",
+                self.acknowledgements_per_s(),
+                self.collected.batch()
+            ),
             false => "/s      nobody collected; see --collect".into(),
         };
         line("delivered", self.deliveries_per_s(), 0, delivered);
@@ -211,6 +215,7 @@ impl Measured {
         output.set("collected", options.collect);
         output.set("deliveries_per_s", round(self.deliveries_per_s()));
         output.set("acknowledgements_per_s", round(self.acknowledgements_per_s()));
+        output.set("acknowledged_in_batches_of", round(self.collected.batch()));
         output.set("server_cpu_us_per_notice", round(self.cpu_us()));
         output.set("verify_us", round(self.verify_us));
         output.set("cpu_ratio", round(self.cpu_ratio()));

@@ -16,11 +16,11 @@ use crate::limits::RECEIPT_BYTES_MAX;
 use crate::manifest::Manifest;
 use crate::proto;
 use crate::statement::{Event, HeadName, Statement};
-use crate::tlog::checkpoint::{BadNote, Checkpoint, VerifierKey};
+use crate::tlog::checkpoint::{Checkpoint, VerifierKey};
 use crate::tlog::entry::{Opening, Salt};
 use crate::tlog::proof_file::ProofFile;
 use crate::tlog::{hash, proof};
-use crate::trust::Trust;
+use crate::trust::{NotOfLog, Trust};
 use crate::wire;
 
 /// The steps, in order.
@@ -220,26 +220,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// With a trust file the log's keys come from there, and from nowhere else. A log whose key was changed has several, under one
-    /// name, of which one at least signed.
+    /// With a trust file the log's keys come from there, and from nowhere else.
     fn checkpoint(&mut self, read: &Read, trust: &Trust) -> Result<(), Fails> {
         let fails = |text: String| Fails(Step::Checkpoint, text);
-        let origin = read.checkpoint.origin.as_str();
-        let (mut signed, mut unsigned) = (false, None);
-        for log in trust.policy().logs().iter().filter(|log| log.name() == origin) {
-            match read.proof.checkpoint.verify(log) {
-                Ok(()) => signed = true,
-                Err(missing @ BadNote::NotSigned(_)) => unsigned = Some(missing),
-                Err(bad) => return Err(fails(format!("expected a signature by {origin}, found {bad}"))),
+        let origin = &read.checkpoint.origin;
+        trust.policy().signed_by(origin, &read.proof.checkpoint).map_err(|not| match not {
+            NotOfLog::Unknown => {
+                let names: Vec<_> = trust.policy().logs().iter().map(VerifierKey::name).collect();
+                fails(format!("expected a log of the trust file ({}), found {origin}", names.join(", ")))
             }
-        }
-        if !signed {
-            let names: Vec<_> = trust.policy().logs().iter().map(VerifierKey::name).collect();
-            return Err(fails(match unsigned {
-                Some(missing) => format!("expected a signature by {origin}, found {missing}"),
-                None => format!("expected a log of the trust file ({}), found {origin}", names.join(", ")),
-            }));
-        }
+            NotOfLog::Bad(bad) => fails(format!("expected a signature by {origin}, found {bad}")),
+        })?;
         let witnessed = trust
             .policy()
             .witnessed(&read.proof.checkpoint)

@@ -1,5 +1,7 @@
 //! Who may learn what: each party its own, the originator whom it named and who signed, a stranger nothing.
 
+mod frames;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

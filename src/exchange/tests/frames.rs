@@ -1,0 +1,230 @@
+//! What recipients are sent together: bytes made once for all of them, and what each can believe of its own.
+
+use bytes::Bytes;
+use liaison_protocol::directory::AuthorityKeys;
+use liaison_protocol::envelope::{Envelope, MANIFEST_TYPE};
+use liaison_protocol::id::{Origin, PartnerNumber};
+use liaison_protocol::receipt::{Consigned, Consignments, NotProven};
+use liaison_protocol::signer::Signer as _;
+use liaison_protocol::statement::{Event, Statement};
+use liaison_protocol::tlog::checkpoint::{Checkpoint, SignedNote, VerifierKey};
+use liaison_protocol::tlog::entry::Salt;
+use liaison_protocol::tlog::{hash, items, proof};
+use liaison_protocol::trust::{Trust, to_text};
+use prost::Message as _;
+
+use super::*;
+use crate::exchange::Frame;
+use crate::world::log_signer;
+
+async fn frame(node: &Node, to: &str) -> Frame {
+    let mut collecting = node.exchange.collect(node.caller(to), &[], true).expect("its own mailbox");
+    collecting.next().await.expect("reads").expect("something waits")
+}
+
+fn read(frame: &Frame) -> proto::CollectResponse {
+    proto::CollectResponse::decode(frame.encode_to_vec().as_slice()).expect("a response")
+}
+
+/// Five notices, with words of others between them.
+async fn five(node: &Node) {
+    for nth in 0..5 {
+        let (leaf, id) = node.send(&format!("FR/{nth}"), RespondBy::None).await;
+        if nth % 2 == 0 {
+            assert_eq!(node.sign("IT", &[(leaf, id, Verdict::Accepted)]).await, [Ok(false)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_frame_of_shared_bytes_is_to_the_byte_what_would_be_written_for_its_reader_alone() {
+    let node = Node::start().await;
+    five(&node).await;
+    for to in ["DE", "ES"] {
+        let frame = frame(&node, to).await;
+        let said = read(&frame);
+        assert_eq!(said.encode_to_vec(), frame.encode_to_vec(), "{to}");
+        assert_eq!(frame.encoded_len(), said.encoded_len());
+        let receipts = said.receipts.expect("receipts").receipts;
+        assert_eq!((said.deliveries.len(), receipts.len()), (5, 5));
+        for receipt in receipts {
+            let [proto::ItemProof { item: Some(Item::Recipient(own)), .. }] = receipt.items.as_slice() else {
+                panic!("one item: {receipt:?}")
+            };
+            assert_eq!(own.number, node.number(to), "nobody is shown another's item");
+        }
+    }
+    let heartbeat = Frame::heartbeat(Bytes::from_static(b"token"));
+    let said = read(&heartbeat);
+    assert_eq!(said.encode_to_vec(), heartbeat.encode_to_vec());
+    assert_eq!((said.deliveries.len(), said.receipts), (0, Some(proto::Receipts::default())));
+}
+
+#[tokio::test]
+async fn who_collects_meanwhile_is_sent_the_same_bytes_as_who_comes_later() {
+    let node = Node::start().await;
+    let mut meanwhile = node.exchange.collect(node.caller("DE"), &[], true).expect("its own mailbox");
+    five(&node).await;
+    let seqs: Vec<_> = node.exchange.view().due(PartnerNumber(node.number("DE")), Default::default(), 9);
+    let kept =
+        |node: &Node| seqs.iter().filter(|due| node.exchange.sequencer.recent().notice(due.seq).is_some()).count();
+    assert_eq!(kept(&node), 5);
+    let now = meanwhile.next().await.expect("reads").expect("something waits");
+    drop(meanwhile);
+    assert_eq!(kept(&node), 0, "nothing is kept for nobody");
+    assert_eq!(frame(&node, "DE").await, now, "from the store");
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_is_woken_by_a_notice_and_not_by_what_others_say() {
+    let node = Node::start().await;
+    let (leaf, id) = node.send("FR/1", RespondBy::None).await;
+    let mut waiting = node.exchange.collect(node.caller("DE"), &[], false).expect("its own mailbox");
+    assert_eq!(read(&waiting.next().await.expect("reads").expect("stays")).deliveries.len(), 1);
+    let mut reader = node.exchange.sequencer.recent().reader();
+    assert_eq!(node.sign("IT", &[(leaf, id, Verdict::Accepted)]).await, [Ok(false)]);
+    assert!(reader.more().now_or_never().is_none());
+    node.send("FR/2", RespondBy::None).await;
+    assert_eq!(reader.more().now_or_never(), Some(true));
+    assert_eq!(read(&waiting.next().await.expect("reads").expect("stays")).deliveries.len(), 1);
+}
+
+/// Who believes, and by which key.
+struct Believer {
+    log: Origin,
+    key: VerifierKey,
+    me: PartnerNumber,
+}
+
+impl Believer {
+    fn of(node: &Node, id: &str) -> Self {
+        let log = node.rig.world.origin.clone();
+        let key = VerifierKey::of_log(&log, log_signer().public().clone()).expect("Ed25519");
+        Self { log, key, me: PartnerNumber(node.number(id)) }
+    }
+
+    fn together(&self) -> Consignments {
+        let authority = AuthorityKeys::new(1, vec![log_signer().public().clone()]).expect("one key");
+        let network = liaison_protocol::id::NetworkId(liaison_protocol::id::Hash([0; 32]));
+        let trust: Trust =
+            to_text(network, &authority, std::slice::from_ref(&self.key)).parse().expect("a trust file");
+        Consignments::new(trust.policy().clone(), self.log.clone(), self.me)
+    }
+
+    /// One receipt, step by step and without a memory.
+    fn alone(&self, receipts: &proto::Receipts, nth: usize, envelope: &Bytes) -> Option<Consigned> {
+        let receipt = Receipt::cut(receipts, nth)?;
+        let note = SignedNote::parse(&receipt.checkpoint).ok()?;
+        note.verify(&self.key).ok()?;
+        let checkpoint = Checkpoint::parse(note.text()).ok().filter(|checkpoint| checkpoint.origin == self.log)?;
+        let leaf = hash::leaf(&receipt.opening.leaf().0);
+        let root = proof::root_of_inclusion(leaf, receipt.leaf.0, checkpoint.size, &receipt.path);
+        let Event::Accepted(accepted) = Statement::decode(receipt.opening.statement.clone()).ok()?.event else {
+            return None;
+        };
+        let notice = NoticeId(Envelope::parse(envelope.clone()).ok()?.digest(MANIFEST_TYPE));
+        let [proto::ItemProof { index, path, item: Some(Item::Recipient(item)) }] = receipt.items.as_slice() else {
+            return None;
+        };
+        let data = items::recipient(&Salt::from_slice(&item.salt)?, PartnerNumber(item.number));
+        let set = items::root_of(data, *index, accepted.recipient_count.into(), &items::hashes(path)?);
+        let holds = root == Some(checkpoint.root)
+            && notice == accepted.notice
+            && item.number == self.me.0
+            && set == Some(accepted.recipients_root);
+        holds.then_some(Consigned { leaf: receipt.leaf, notice })
+    }
+
+    /// The verdict over all is the first bad one of each alone.
+    fn agree(&self, together: &mut Consignments, response: &proto::CollectResponse, what: &str) -> bool {
+        let receipts = response.receipts.clone().unwrap_or_default();
+        let envelopes = || response.deliveries.iter().map(|delivery| &delivery.envelope);
+        let alone: Vec<_> =
+            envelopes().enumerate().map(|(nth, envelope)| self.alone(&receipts, nth, envelope)).collect();
+        let all: Option<Vec<_>> = alone.iter().copied().collect();
+        match together.check(&receipts, envelopes()) {
+            Ok(consigned) => assert_eq!(Some(consigned), all, "{what}"),
+            Err(NotProven::Checkpoint(_)) => assert!(alone.iter().all(Option::is_none), "{what}"),
+            Err(NotProven::Receipt { nth, .. }) => {
+                assert_eq!(alone.iter().position(Option::is_none), Some(nth), "{what}");
+            }
+        }
+        all.is_some()
+    }
+}
+
+fn flip(bytes: &mut Bytes, place: usize) {
+    let mut changed = bytes.to_vec();
+    let place = place % changed.len();
+    changed[place] ^= 1;
+    *bytes = changed.into();
+}
+
+#[tokio::test]
+async fn receipts_checked_together_get_the_verdict_that_each_would_get_alone_whatever_is_changed() {
+    let node = Node::start().await;
+    five(&node).await;
+    let whole = read(&frame(&node, "ES").await);
+    let believer = Believer::of(&node, "ES");
+    // One for all: what it remembers of one answer must not speak for another.
+    let mut together = believer.together();
+    assert!(believer.agree(&mut together, &whole, "unchanged"));
+    let other = Believer::of(&node, "DE");
+    assert!(!other.agree(&mut other.together(), &whole, "another's"));
+
+    type Change = (&'static str, fn(&mut proto::Receipts, &mut Vec<proto::Delivery>, usize, usize));
+    let changes: [Change; 20] = [
+        ("checkpoint", |receipts, _, _, at| flip(&mut receipts.checkpoint, at)),
+        ("pool", |receipts, _, nth, at| flip(&mut receipts.hashes, 97 * nth + at)),
+        ("pool cut", |receipts, _, nth, _| drop(receipts.hashes.split_off(receipts.hashes.len() - 7 * nth - 1))),
+        ("leaf index", |receipts, _, nth, at| receipts.receipts[nth].leaf_index ^= 1 << (at % 5)),
+        ("statement", |receipts, _, nth, at| flip(&mut receipts.receipts[nth].statement, at)),
+        ("salt", |receipts, _, nth, at| flip(&mut receipts.receipts[nth].salt, at)),
+        ("path shorter", |receipts, _, nth, _| drop(receipts.receipts[nth].path.pop())),
+        ("path longer", |receipts, _, nth, at| receipts.receipts[nth].path.push(at as u32 % 5)),
+        ("path elsewhere", |receipts, _, nth, at| {
+            let path = &mut receipts.receipts[nth].path;
+            let place = at % path.len();
+            path[place] = (path[place] + 1) % 7;
+        }),
+        ("path turned", |receipts, _, nth, _| receipts.receipts[nth].path.reverse()),
+        ("no item", |receipts, _, nth, _| receipts.receipts[nth].items.clear()),
+        ("item twice", |receipts, _, nth, _| {
+            let items = &mut receipts.receipts[nth].items;
+            items.extend_from_within(..);
+        }),
+        ("item index", |receipts, _, nth, at| receipts.receipts[nth].items[0].index ^= 1 << (at % 4)),
+        ("item path", |receipts, _, nth, at| {
+            let path = &mut receipts.receipts[nth].items[0].path;
+            let place = at % path.len();
+            flip(&mut path[place], at);
+        }),
+        ("item salt", |receipts, _, nth, at| match &mut receipts.receipts[nth].items[0].item {
+            Some(Item::Recipient(item)) => flip(&mut item.salt, at),
+            _ => unreachable!("a recipient's"),
+        }),
+        ("item number", |receipts, _, nth, at| match &mut receipts.receipts[nth].items[0].item {
+            Some(Item::Recipient(item)) => item.number ^= 1 << (at % 3),
+            _ => unreachable!("a recipient's"),
+        }),
+        ("envelope", |_, deliveries, nth, at| flip(&mut deliveries[nth].envelope, at)),
+        ("envelopes changed about", |_, deliveries, nth, _| deliveries.swap(nth, (nth + 1) % 5)),
+        ("receipts changed about", |receipts, _, nth, _| receipts.receipts.swap(nth, (nth + 1) % 5)),
+        ("both changed about", |receipts, deliveries, nth, _| {
+            receipts.receipts.swap(nth, (nth + 2) % 5);
+            deliveries.swap(nth, (nth + 2) % 5);
+        }),
+    ];
+    let mut refused = 0;
+    for (what, change) in changes {
+        for (nth, at) in (0..5).flat_map(|nth| (0..40).map(move |at| (nth, 13 * at + nth))) {
+            let mut changed = whole.clone();
+            let receipts = changed.receipts.as_mut().expect("receipts");
+            change(receipts, &mut changed.deliveries, nth, at);
+            refused +=
+                usize::from(!believer.agree(&mut together, &changed, &format!("{what}, receipt {nth}, at {at}")));
+        }
+    }
+    // An unsigned key id in an envelope, say, may be another; and what was changed about together still fits.
+    assert!(refused > 18 * 5 * 40 * 9 / 10, "{refused}");
+}
