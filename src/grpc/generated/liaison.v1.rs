@@ -285,10 +285,7 @@ pub mod exchange_service_server {
         >;
         /// Server streaming response type for the Collect method.
         type CollectStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<
-                    crate::exchange::Frame,
-                    tonic::Status,
-                >,
+                Item = std::result::Result<crate::exchange::Frame, tonic::Status>,
             >
             + std::marker::Send
             + 'static;
