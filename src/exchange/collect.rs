@@ -12,8 +12,14 @@ use super::{Caller, Exchange};
 use crate::sequencer::{Published, Reader};
 use crate::state::{Cursor, Due};
 
-/// Notices in one frame.
-const FRAME_NOTICES_MAX: usize = 64;
+/// Notices in one frame: at an ordinary size they fill it, and what each frame costs its reader is little for each of them.
+const FRAME_NOTICES_MAX: usize = 256;
+/// Streams that a frame waits a millisecond for. Every frame costs both ends a write, a wake-up and a signature, so where many collect,
+/// what is not urgent waits a moment for company after a frame that was sent just now; after a pause it goes at once. What is urgent
+/// and comes in such a moment waits for the rest of it.
+const STREAMS_PER_MS: usize = 4;
+/// But never longer than this.
+const COMPANY_MAX: Duration = Duration::from_millis(50);
 /// A stream says at least this often that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -30,6 +36,8 @@ pub struct Collecting {
     cursor: Cursor,
     reader: Reader,
     own: OwnItem,
+    /// When the last frame went, by the monotonic clock. None: it was full, and the next one follows.
+    sent: Option<Duration>,
     until_idle: bool,
 }
 
@@ -56,7 +64,15 @@ impl Exchange {
             *open += 1;
         }
         let reader = self.sequencer.recent().reader();
-        Ok(Collecting { exchange: self.clone(), caller, cursor, reader, own: OwnItem::default(), until_idle })
+        Ok(Collecting {
+            exchange: self.clone(),
+            caller,
+            cursor,
+            reader,
+            own: OwnItem::default(),
+            sent: None,
+            until_idle,
+        })
     }
 }
 
@@ -71,6 +87,10 @@ impl Collecting {
             let published = self.exchange.published();
             let due = self.due(&published);
             if !due.is_empty() {
+                if let Some(company) = self.company(&due) {
+                    clock.until(company).await;
+                    continue;
+                }
                 match self.frame(&published, due).await? {
                     Some(frame) => return Ok(Some(frame)),
                     None => continue,
@@ -88,6 +108,15 @@ impl Collecting {
                 () = clock.until(heartbeat) => return Ok(Some(Frame::heartbeat(token(self.cursor)))),
             }
         }
+    }
+
+    /// Until when a frame of what is due waits for more. None: it goes now.
+    fn company(&self, due: &[Due]) -> Option<Duration> {
+        if self.until_idle || due.len() == FRAME_NOTICES_MAX || due.first().is_some_and(|first| first.urgent()) {
+            return None;
+        }
+        let wait = Duration::from_millis((self.reader.count() / STREAMS_PER_MS) as u64).min(COMPANY_MAX);
+        self.sent.map(|sent| sent + wait).filter(|until| *until > self.exchange.clock.monotonic())
     }
 
     /// A partner that the directory no longer lists as active is sent nothing more, on open streams too.
@@ -109,6 +138,7 @@ impl Collecting {
         let me = self.caller.partner.number;
         let edition = self.exchange.edition(published, &due).await?;
         due.iter().take(edition.count()).for_each(|due| self.cursor.pass(*due));
+        self.sent = (!edition.full).then(|| self.exchange.clock.monotonic());
         // Settled meanwhile, by another of the caller's systems or by time.
         let waiting: Vec<_> = {
             let view = self.exchange.view();

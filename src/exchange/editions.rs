@@ -27,6 +27,8 @@ const BYTES_MAX: usize = 16 << 20;
 pub(super) struct Edition {
     /// What it answers for, in the order of the mailbox.
     covers: Vec<Seq>,
+    /// More was due when it was made than it holds.
+    pub(super) full: bool,
     /// Of these, what was open when it was made.
     pub(super) notices: Vec<Printed>,
     /// The signed note.
@@ -118,7 +120,8 @@ impl Exchange {
         for (notice, receipt) in printed.iter_mut().zip(&receipts.receipts) {
             notice.receipt = receipt.encode_to_vec().into();
         }
-        Ok(Edition { covers, notices: printed, checkpoint: receipts.checkpoint, hashes: receipts.hashes })
+        let full = covers.len() < due.len();
+        Ok(Edition { covers, full, notices: printed, checkpoint: receipts.checkpoint, hashes: receipts.hashes })
     }
 
     /// What is due, as much of it from the first on as one edition holds; from memory where it was accepted lately.

@@ -157,6 +157,11 @@ impl Kept {
 }
 
 impl Reader {
+    /// How many collect now.
+    pub fn count(&self) -> usize {
+        self.recent.readers.load(Ordering::Relaxed)
+    }
+
     /// Everything consigned until now has been looked for.
     pub fn saw(&mut self) {
         self.consigned.mark_unchanged();

@@ -36,6 +36,13 @@ pub struct Due {
     lane: usize,
 }
 
+impl Due {
+    /// Whether its precedence is FLASH or IMMEDIATE.
+    pub fn urgent(&self) -> bool {
+        self.lane <= lane(Precedence::Immediate)
+    }
+}
+
 impl Mailbox {
     /// Notices consigned so far, settled ones too.
     pub fn consigned(&self) -> u64 {

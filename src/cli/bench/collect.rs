@@ -17,7 +17,7 @@ use crate::cli::Failure;
 use crate::cli::context::Context;
 
 /// Frames that a recipient has and has not signed for yet; then it reads on no further.
-const FRAMES_WAITING_MAX: usize = 64;
+const FRAMES_WAITING_MAX: usize = 16;
 
 /// All recipients. They end when this is dropped.
 pub(super) struct Collectors {

@@ -82,11 +82,40 @@ async fn a_stream_that_waits_is_woken_by_a_notice_and_not_by_what_others_say() {
     let mut waiting = node.exchange.collect(node.caller("DE"), &[], false).expect("its own mailbox");
     assert_eq!(read(&waiting.next().await.expect("reads").expect("stays")).deliveries.len(), 1);
     let mut reader = node.exchange.sequencer.recent().reader();
+    reader.saw();
     assert_eq!(node.sign("IT", &[(leaf, id, Verdict::Accepted)]).await, [Ok(false)]);
     assert!(reader.more().now_or_never().is_none());
     node.send("FR/2", RespondBy::None).await;
     assert_eq!(reader.more().now_or_never(), Some(true));
     assert_eq!(read(&waiting.next().await.expect("reads").expect("stays")).deliveries.len(), 1);
+}
+
+#[tokio::test]
+async fn where_many_collect_a_frame_waits_a_moment_for_company_unless_it_is_urgent() {
+    let node = Node::start().await;
+    let mut waiting = node.exchange.collect(node.caller("DE"), &[], false).expect("its own mailbox");
+    let others: Vec<_> = (0..7).map(|_| node.exchange.sequencer.recent().reader()).collect();
+    node.send("FR/1", RespondBy::None).await;
+    let first = waiting.next().now_or_never().expect("after a pause it goes at once");
+    assert_eq!(read(&first.expect("reads").expect("stays")).deliveries.len(), 1);
+
+    node.send("FR/2", RespondBy::None).await;
+    assert!(waiting.next().now_or_never().is_none(), "eight collect: two milliseconds");
+    node.send("FR/3", RespondBy::None).await;
+    node.rig.clock.advance(Duration::from_millis(2));
+    let both = waiting.next().now_or_never().expect("its moment is over");
+    assert_eq!(read(&both.expect("reads").expect("stays")).deliveries.len(), 2);
+
+    let mut urgent = node.rig.world.draft("FR", "FR/4", &["DE"]);
+    urgent.precedence = proto::Precedence::Flash;
+    node.submit(urgent).await;
+    let at_once = waiting.next().now_or_never().expect("no waiting");
+    assert_eq!(read(&at_once.expect("reads").expect("stays")).deliveries.len(), 1);
+
+    drop(others);
+    node.send("FR/5", RespondBy::None).await;
+    let alone = waiting.next().now_or_never().expect("nobody else collects");
+    assert_eq!(read(&alone.expect("reads").expect("stays")).deliveries.len(), 1);
 }
 
 /// Who believes, and by which key.
@@ -180,7 +209,9 @@ async fn receipts_checked_together_get_the_verdict_that_each_would_get_alone_wha
         ("leaf index", |receipts, _, nth, at| receipts.receipts[nth].leaf_index ^= 1 << (at % 5)),
         ("statement", |receipts, _, nth, at| flip(&mut receipts.receipts[nth].statement, at)),
         ("salt", |receipts, _, nth, at| flip(&mut receipts.receipts[nth].salt, at)),
-        ("path shorter", |receipts, _, nth, _| drop(receipts.receipts[nth].path.pop())),
+        ("path shorter", |receipts, _, nth, _| {
+            receipts.receipts[nth].path.pop();
+        }),
         ("path longer", |receipts, _, nth, at| receipts.receipts[nth].path.push(at as u32 % 5)),
         ("path elsewhere", |receipts, _, nth, at| {
             let path = &mut receipts.receipts[nth].path;
