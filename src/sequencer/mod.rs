@@ -7,6 +7,7 @@ mod edge;
 mod fold;
 mod inbox;
 mod outside;
+mod pace;
 mod published;
 mod recent;
 mod run;

@@ -11,6 +11,7 @@ use super::edge::{Built, Edge};
 use super::fold;
 use super::inbox::{Chunk, Inbox, flatten};
 use super::outside::{FromStore, Known, names};
+use super::pace::Pace;
 use super::recent::Publisher;
 use super::startup::{self, SharedView};
 use super::{Answer, Parts, Published, Stated};
@@ -54,6 +55,7 @@ pub(super) struct Run {
     note: Option<StoredNote>,
     anchor: Option<Anchor>,
     clocks: Clocks,
+    pace: Pace,
     /// The last commit found no room: nothing is tried by itself more than once a second, and it is said once.
     full: bool,
     since: Seq,
@@ -90,6 +92,7 @@ impl Run {
             note: None,
             anchor,
             clocks,
+            pace: Pace::default(),
             full: false,
             since,
             rebased: Seq(0),
@@ -151,7 +154,8 @@ impl Run {
         }
     }
 
-    /// Whatever waits, or a deadline. Never a timer to fill up a batch: while the disk is busy the next one fills by itself.
+    /// Whatever waits, or a deadline. While the disk is busy the next batch fills by itself; where the disk is faster than that, and
+    /// enough is coming, it fills for a moment.
     async fn gather(&mut self) -> Gathered {
         let clock = self.parts.clock.clone();
         let idle = clock.until(clock.monotonic() + self.patience());
@@ -172,6 +176,9 @@ impl Run {
         let Some(first) = first else {
             return Gathered::Closed;
         };
+        if let Some(company) = self.pace.company(clock.monotonic()) {
+            clock.until(company).await;
+        }
         let (mut chunks, mut count, mut bytes) = (vec![first], 0, 0);
         while count < BATCH_MAX && bytes < BATCH_BYTES_MAX {
             let last = chunks.last().expect("there is a first");
@@ -182,6 +189,7 @@ impl Run {
                 Err(_) => break,
             }
         }
+        self.pace.begins(clock.monotonic(), chunks.iter().map(|chunk| chunk.proposals.len()).sum());
         Gathered::Work(chunks)
     }
 

@@ -1,28 +1,66 @@
 //! The right edge of a growing tree: enough of it in memory to append, to sign, and to prove what was appended lately.
 
+use std::sync::Arc;
+
 use crate::id::Hash;
 use crate::tlog::entry::Leaf;
 use crate::tlog::hash;
 use crate::tlog::proof::{self, Node};
 use crate::tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileId};
 
-/// The complete nodes from some leaf on, at every height.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The complete nodes from some leaf on, at every height. A copy shares all but the newest of them.
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
     size: u64,
     levels: Vec<Level>,
 }
 
-/// The nodes of one height from `start` on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Nodes of one height that are kept together: whoever copies an edge shares them.
+const BLOCK: usize = 256;
+
+/// The nodes of one height from `start` on, in full blocks and what comes after those.
+#[derive(Clone, Debug, Default)]
 struct Level {
     start: u64,
-    hashes: Vec<Hash>,
+    blocks: Vec<Arc<[Hash]>>,
+    last: Vec<Hash>,
 }
 
 impl Level {
+    fn from(start: u64) -> Self {
+        Self { start, ..Self::default() }
+    }
+
     fn at(&self, index: u64) -> Option<Hash> {
-        self.hashes.get(usize::try_from(index.checked_sub(self.start)?).ok()?).copied()
+        let place = usize::try_from(index.checked_sub(self.start)?).ok()?;
+        let block = self.blocks.get(place / BLOCK).map_or(&self.last[..], |block| block);
+        // Behind the last full block lies `last`; behind that nothing.
+        if place / BLOCK > self.blocks.len() { None } else { block.get(place % BLOCK).copied() }
+    }
+
+    /// One behind the last node.
+    fn end(&self) -> u64 {
+        self.start + (self.blocks.len() * BLOCK + self.last.len()) as u64
+    }
+
+    fn push(&mut self, node: Hash) {
+        self.last.push(node);
+        if self.last.len() == BLOCK {
+            self.blocks.push(std::mem::take(&mut self.last).into());
+        }
+    }
+
+    /// Forgets whole blocks before a node.
+    fn forget(&mut self, before: u64) {
+        let gone = usize::try_from(before.saturating_sub(self.start)).unwrap_or(usize::MAX) / BLOCK;
+        let gone = gone.min(self.blocks.len());
+        self.blocks.drain(..gone);
+        self.start += (gone * BLOCK) as u64;
+    }
+
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        self.blocks.len() * BLOCK + self.last.len()
     }
 }
 
@@ -46,8 +84,8 @@ impl Tree {
                 self.levels.resize_with(height + 1, Level::default);
             }
             let level = &mut self.levels[height];
-            level.hashes.push(node);
-            let last = level.start + level.hashes.len() as u64 - 1;
+            level.push(node);
+            let last = level.end() - 1;
             if last & 1 == 0 {
                 return;
             }
@@ -98,16 +136,11 @@ impl Tree {
     pub fn prune(&mut self, keep: u64) {
         let tile = TILE_WIDTH - 1;
         for (height, level) in self.levels.iter_mut().enumerate() {
-            let count = level.start + level.hashes.len() as u64;
-            let mut start = (keep >> height) & !1;
+            let count = level.end();
             // A partial tile stays whole until it is full and stored; a peak stays until it has a parent.
             let in_tile = (height as u32).is_multiple_of(TILE_HEIGHT);
-            start = start.min(if in_tile { count & !tile } else { count.saturating_sub(1) & !1 });
-            let gone = usize::try_from(start.saturating_sub(level.start)).unwrap_or(usize::MAX);
-            if gone > 0 {
-                level.hashes.drain(..gone.min(level.hashes.len()));
-                level.start = start;
-            }
+            let needed = if in_tile { count & !tile } else { count.saturating_sub(1) & !1 };
+            level.forget(((keep >> height) & !1).min(needed));
         }
     }
 
@@ -143,7 +176,7 @@ impl Tree {
             }
             for within in 0..TILE_HEIGHT {
                 let start = first.checked_shr(within).unwrap_or(0);
-                tree.levels.push(Level { start, hashes: Vec::new() });
+                tree.levels.push(Level::from(start));
             }
         }
         for (level, hashes) in partial.iter().enumerate() {
@@ -255,8 +288,8 @@ mod tests {
                 assert_eq!(edge.inclusion(index), whole.inclusion(index));
             }
         }
-        let held: usize = edge.levels.iter().map(|level| level.hashes.len()).sum();
-        assert!(held < 2_000, "the edge holds {held} hashes of {}", edge.size());
+        let held: usize = edge.levels.iter().map(Level::held).sum();
+        assert!(held < 5_000, "the edge holds {held} hashes of {}", edge.size());
         // They came as they filled; a whole tree gives them by level.
         tiles.sort();
         let mut expected = whole.tiles_since(0);
