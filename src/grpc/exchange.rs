@@ -16,12 +16,12 @@ use super::{caller, convert, status};
 use crate::exchange::{Caller, Exchange, Frame, ItemAnswer, Submission, Taken};
 use crate::shutdown::Shutdown;
 
-/// Notices of a stream that are verified, proposed and answered together.
-const CHUNK_MAX: usize = 16;
+/// Notices of a stream that are verified, proposed and answered together: a millisecond's work.
+const CHUNK_MAX: usize = 64;
 /// Bytes of notices after which a chunk takes no further one: large notices are not gathered.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// Chunks of one stream under way.
-const CHUNKS_UNDER_WAY: usize = 4;
+/// Chunks of one stream under way: while one is being committed another is verified, and what comes meanwhile makes the next.
+const CHUNKS_UNDER_WAY: usize = 2;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -267,10 +267,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_arrives_together_goes_together_unless_it_is_large() {
-        let small = (0..20).map(|_| of(1_000));
+        let small = (0..70).map(|_| of(1_000));
         let large = (0..3).map(|_| of(CHUNK_BYTES_MAX));
         let chunks: Vec<_> = in_chunks(stream::iter(small.chain(large))).collect().await;
         let sizes: Vec<_> = chunks.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [16, 5, 1, 1], "16 at most, and nothing more after a megabyte");
+        assert_eq!(sizes, [64, 7, 1, 1], "64 at most, and nothing more after a megabyte");
     }
 }

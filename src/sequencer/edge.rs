@@ -64,7 +64,8 @@ impl Edge {
     ) -> Built {
         let (mut tree, mut bundle) = (self.tree.clone(), self.bundle.clone());
         let before = tree.size();
-        let (mut entries, mut openings, mut sets, mut tiles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut entries, mut openings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
+        let (mut sets, mut tiles) = (Vec::new(), Vec::new());
         let mut sets_seen = HashSet::new();
         for draft in &drafts {
             let mut salt = [0; 32];
