@@ -23,7 +23,7 @@ const MEMORY_KB_MAX: u64 = 20_000;
 const CUT_OFF_MIN: usize = 30;
 
 /// Notices before the floods: as many as the good caller sends while they last.
-const WARM: usize = 300;
+const WARM: usize = 4_000;
 
 /// Enough of each flood to hurt where nothing stands against it: hundreds of thousands of small frames.
 const FLOOD_BYTES: usize = 4 << 20;
