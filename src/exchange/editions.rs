@@ -130,12 +130,16 @@ impl Exchange {
         let mut stored: Option<BTreeMap<Seq, Ready>> = None;
         let (mut ready, mut bytes) = (Vec::with_capacity(due.len()), 0);
         for (nth, Due { seq, .. }) in due.iter().enumerate() {
+            // One notice alone may be larger than an edition; then it is full.
+            if !ready.is_empty() && bytes >= EDITION_BYTES_MAX {
+                break;
+            }
             let found = match (recent.notice(*seq), &mut stored) {
                 (Some(found), _) => Some(found),
                 (None, Some(stored)) => stored.remove(seq),
                 (None, none) => {
                     let seqs: Vec<_> = due[nth..].iter().map(|due| due.seq).collect();
-                    none.insert(self.stored(&seqs, EDITION_BYTES_MAX - bytes).await?).remove(seq)
+                    none.insert(self.stored(&seqs, EDITION_BYTES_MAX.saturating_sub(bytes)).await?).remove(seq)
                 }
             };
             let Some(found) = found else { break };

@@ -242,7 +242,10 @@ impl Exchange {
         let mut pooled = Vec::with_capacity(receipts.len());
         for history::Shown { seq, opening, items } in receipts {
             let leaf = published.leaf(seq);
-            let path = match published.tree.inclusion(leaf.0) {
+            let edge = published.tree.inclusion(leaf.0).filter(|_| {
+                published.tree.node(proof::Node { height: 0, index: leaf.0 }) == Some(hash::leaf(&opening.leaf().0))
+            });
+            let path = match edge {
                 // The edge's root was computed twice before it was signed, and this is made of the same nodes.
                 Some(path) => path,
                 None => self.stored_path(published, leaf, &opening).await?,

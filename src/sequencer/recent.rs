@@ -126,6 +126,10 @@ impl Recent {
         });
         let accepted: Vec<_> = accepted.collect();
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if self.readers.load(Ordering::Relaxed) == 0 {
+            // The last of them went meanwhile, and has cleared what was kept.
+            return;
+        }
         for erased in &batch.erased {
             let (Erased::Parts(seq) | Erased::Opening(seq)) = erased;
             kept.forget(*seq);

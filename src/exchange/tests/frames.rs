@@ -76,6 +76,25 @@ async fn who_collects_meanwhile_is_sent_the_same_bytes_as_who_comes_later() {
 }
 
 #[tokio::test]
+async fn an_urgent_notice_larger_than_a_frame_goes_alone_before_an_older_backlog() {
+    let node = Node::start().await;
+    // Before anybody collects: only the store has them.
+    for nth in 0..3 {
+        node.send(&format!("FR/{nth}"), RespondBy::None).await;
+    }
+    let mut collecting = node.exchange.collect(node.caller("DE"), &[], true).expect("its own mailbox");
+    let mut urgent = node.rig.world.draft("FR", "FR/urgent", &["DE"]);
+    urgent.precedence = proto::Precedence::Flash;
+    urgent.parts[0].bytes = vec![7; 600 << 10].into();
+    node.submit(urgent).await;
+    let mut sizes = Vec::new();
+    while let Some(frame) = collecting.next().await.expect("reads") {
+        sizes.push(read(&frame).deliveries.len());
+    }
+    assert_eq!(sizes, [1, 3]);
+}
+
+#[tokio::test]
 async fn a_stream_that_waits_is_woken_by_a_notice_and_not_by_what_others_say() {
     let node = Node::start().await;
     let (leaf, id) = node.send("FR/1", RespondBy::None).await;

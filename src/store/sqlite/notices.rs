@@ -81,31 +81,34 @@ impl NoticeFile {
         Ok(())
     }
 
-    /// Writes notices of `capacity` bytes in all behind the first `end` bytes and synchronises them; the new end, and each one's place. Nobody counts on them
-    /// before a commit says so, so what fails half way is written over by the next.
-    pub(super) fn write<'n>(
+    /// Appends notices of `bytes` in all behind the first `end` bytes; the new end, and each one's place. Nobody counts on them before
+    /// they are synchronised and a commit says so, so what fails half way is written over by the next.
+    pub(super) fn append<'n>(
         &self,
         end: u64,
-        capacity: usize,
+        bytes: usize,
         notices: impl Iterator<Item = &'n NewNotice>,
     ) -> io::Result<(u64, Vec<Place>)> {
-        let mut bytes = Vec::with_capacity(capacity);
-        let mut places = Vec::new();
+        let (mut all, mut places) = (Vec::with_capacity(bytes), Vec::new());
         for notice in notices {
             places.push(Place {
-                at: end + bytes.len() as u64,
+                at: end + all.len() as u64,
                 envelope_bytes: notice.envelope.len() as u64,
                 parts_bytes: notice.parts.len() as u64,
             });
-            bytes.extend_from_slice(&notice.envelope);
-            bytes.extend_from_slice(&notice.parts);
+            all.extend_from_slice(&notice.envelope);
+            all.extend_from_slice(&notice.parts);
         }
-        self.file.write_all_at(&bytes, end)?;
-        self.file.sync_data()?;
-        Ok((end + bytes.len() as u64, places))
+        self.file.write_all_at(&all, end)?;
+        Ok((end + all.len() as u64, places))
     }
 
-    /// Overwrites a piece with zeros and synchronises it.
+    /// Synchronises what was written. After a failure nothing is known of it, and it must not be tried again.
+    pub(super) fn synchronise(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Overwrites a piece with zeros.
     pub(super) fn wipe(&self, at: u64, bytes: u64) -> io::Result<()> {
         let (zeros, end) = ([0; ZEROS], at.saturating_add(bytes));
         let mut at = at;
@@ -114,7 +117,7 @@ impl NoticeFile {
             self.file.write_all_at(&zeros[..piece], at)?;
             at += piece as u64;
         }
-        self.file.sync_data()
+        Ok(())
     }
 
     /// A piece of the file; an error if any of it is beyond its end.

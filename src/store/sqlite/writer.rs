@@ -50,8 +50,8 @@ pub(super) struct SqliteWriter {
     last_names: HashMap<PartnerNumber, Option<Reference>>,
     /// Something was erased since the WAL was last emptied, and still stands in it or in the notice file.
     erased: bool,
-    /// Nothing has been committed yet: behind the history there may lie what a crash has left.
-    fresh: bool,
+    /// Behind the history there may lie what a crash or a batch without room has left in the notice file.
+    left: bool,
 }
 
 /// Originators whose last name is remembered; forgetting them only asks the database once more.
@@ -63,6 +63,10 @@ const WIPES: usize = 256;
 enum Failure {
     /// Not the disk's fault.
     Refused(CommitError),
+    /// No room in the notice file.
+    NoRoom,
+    /// The notice file's disk failed.
+    NoticeFile(std::io::Error),
     /// SQLite's word for it.
     Sqlite(rusqlite::Error),
 }
@@ -95,7 +99,7 @@ impl SqliteWriter {
             notices,
             notices_end,
             last_names: HashMap::new(),
-            fresh: true,
+            left: true,
             wal: beside(path, "-wal"),
             wal_bytes: 0,
             connection,
@@ -137,16 +141,20 @@ impl SqliteWriter {
 
     /// Overwrites what was erased in the notice file. A crash before the list is cleared does it once more.
     fn wipe(&mut self) -> rusqlite::Result<()> {
-        let failed = |error: std::io::Error| {
-            let code = if has_no_room(&error) { rusqlite::ffi::SQLITE_FULL } else { rusqlite::ffi::SQLITE_IOERR };
+        let failed = |code: i32, error: std::io::Error| {
             let what = Some(format!("erasing from the notice file: {error}"));
             rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), what)
         };
+        let written = |error| match has_no_room(&error) {
+            true => failed(rusqlite::ffi::SQLITE_FULL, error),
+            false => failed(rusqlite::ffi::SQLITE_IOERR, error),
+        };
         let pieces = rows::wipes(&self.connection, WIPES)?;
         for (at, bytes) in &pieces {
-            self.notices.wipe(*at, *bytes).map_err(failed)?;
+            self.notices.wipe(*at, *bytes).map_err(written)?;
         }
         if !pieces.is_empty() {
+            self.notices.synchronise().map_err(|error| failed(rusqlite::ffi::SQLITE_IOERR, error))?;
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for (at, _) in &pieces {
                 transaction.prepare_cached("DELETE FROM wipes WHERE place = ?1")?.execute([rows::integer(*at)])?;
@@ -157,40 +165,16 @@ impl SqliteWriter {
         Ok(())
     }
 
-    /// Where the batch's notices lie in the notice file, and its new end. None: they are few, and lie in the database.
-    fn write_notices(&mut self, batch: &Batch) -> Result<Option<(u64, Vec<Place>)>, CommitError> {
-        let notices = || batch.entries.iter().filter_map(|entry| entry.notice.as_ref());
-        let bytes: usize = notices().map(|notice| notice.envelope.len() + notice.parts.len()).sum();
-        if std::mem::take(&mut self.fresh) {
-            self.notices.cut(self.notices_end).map_err(|error| self.fail(&error))?;
-        }
-        if bytes < FILE_BYTES_MIN {
-            return Ok(None);
-        }
-        let pages = self.shared.options.pages_max.map(|pages| u64::from(pages) * u64::from(schema::PAGE_BYTES));
-        if pages.is_some_and(|most| self.notices_end + bytes as u64 > most) {
-            return Err(CommitError::NoRoom);
-        }
-        match self.notices.write(self.notices_end, bytes, notices()) {
-            Ok(written) => Ok(Some(written)),
-            Err(error) if has_no_room(&error) => {
-                // What was written of it takes room that others need now.
-                self.notices.cut(self.notices_end).map_err(|error| self.fail(&error))?;
-                Err(CommitError::NoRoom)
-            }
-            Err(error) => Err(self.fail(&error)),
-        }
-    }
-
     fn keep_wal_short(&mut self) -> rusqlite::Result<()> {
         let full = self.wal_bytes >= WAL_BYTES;
-        let too_long = full && fs::metadata(&self.wal).is_ok_and(|wal| wal.len() >= WAL_BYTES_MAX);
+        // Whatever was estimated, no WAL is longer than this.
+        let too_long = fs::metadata(&self.wal).is_ok_and(|wal| wal.len() >= WAL_BYTES_MAX);
         if self.erased || too_long {
             self.empty_wal(After::CutToNothing)?;
         } else if full {
             self.empty_wal(After::WrittenOver)?;
         }
-        if full {
+        if full || too_long {
             // So much was written since the last time that there may be room again. Not sooner: a reserve that was just given
             // up must not come back before it was of use.
             self.reserve.restore();
@@ -198,18 +182,25 @@ impl SqliteWriter {
         Ok(())
     }
 
-    /// One transaction; whatever goes wrong in it, nothing of it stays.
-    fn write(&mut self, batch: &Batch, in_file: Option<&(u64, Vec<Place>)>) -> Result<(), Failure> {
+    /// One transaction; whatever goes wrong in it, nothing of it stays. The new end of the notice file, if any went there.
+    fn write(&mut self, batch: &Batch) -> Result<Option<u64>, Failure> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // From here to the commit nobody can succeed this writer; before, the notice file may be another's already.
         still_holds(&transaction, self.epoch)?;
+        if self.left {
+            self.notices.cut(self.notices_end).map_err(Failure::NoticeFile)?;
+            self.left = false;
+        }
+        // The notices first. A crash before the commit leaves them behind the end of the history, where nobody looks.
+        let in_file = write_notices(&self.notices, self.notices_end, self.shared.options.pages_max, batch)?;
         for note in &batch.notes {
             write_note(&transaction, note)?;
         }
-        let mut places = in_file.map_or(&[][..], |(_, places)| places).iter();
+        let mut places = in_file.as_ref().map_or(&[][..], |(_, places)| places).iter();
         for (nth, entry) in (batch.first.0..).zip(&batch.entries) {
             write_entry(&transaction, Seq(nth), entry, &mut places)?;
         }
-        if let Some((end, _)) = in_file {
+        if let Some((end, _)) = &in_file {
             let mut row = transaction.prepare_cached("UPDATE writer SET notice_file_bytes = ?1")?;
             row.execute([rows::integer(*end)])?;
         }
@@ -232,7 +223,8 @@ impl SqliteWriter {
         if !batch.entries.is_empty() {
             write_head(&transaction, &batch.head)?;
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(in_file.map(|(end, _)| end))
     }
 
     /// Whether a name comes after every name that its originator has given, in the order of the table's key.
@@ -245,6 +237,12 @@ impl SqliteWriter {
             Entry::Vacant(unknown) => unknown.insert(rows::last_name(&self.connection, *originator)?),
         };
         Ok(last.as_ref().is_none_or(|last| last < reference))
+    }
+
+    /// Nothing of the batch is there; what it left in the notice file takes room that others need now, and the next batch cuts it off.
+    fn without_room(&mut self) -> CommitError {
+        self.left = true;
+        CommitError::NoRoom
     }
 
     /// From here on nothing is written through this handle of the store, by this writer or another.
@@ -275,33 +273,31 @@ impl Writer for SqliteWriter {
         check::follows(batch, self.head.as_ref())?;
         // Before the batch, not after it: a copy that fails must not follow a commit that was fine.
         self.keep_wal_short().map_err(|error| self.fail(&error))?;
-        // The notices first. A crash before the commit leaves them behind the end of the history, where nobody looks.
-        let in_file = self.write_notices(batch)?;
-        let written = self.write(batch, in_file.as_ref());
+        let written = self.write(batch);
         // The transaction was rolled back when it was dropped. If even that failed, it is not known what the file holds.
         let settled = self.connection.is_autocommit();
-        match written {
-            Ok(()) => {}
+        let in_file = match written {
+            Ok(in_file) => in_file,
             Err(Failure::Refused(error)) if settled => return Err(error),
-            Err(Failure::Sqlite(error)) if settled && is_full(&error) => {
-                return Err(CommitError::NoRoom);
-            }
+            Err(Failure::NoRoom) if settled => return Err(self.without_room()),
+            Err(Failure::Sqlite(error)) if settled && is_full(&error) => return Err(self.without_room()),
             Err(Failure::Sqlite(error)) => return Err(self.fail(&error)),
-            Err(Failure::Refused(_)) => return Err(self.fail(&rusqlite::Error::InvalidQuery)),
-        }
+            Err(Failure::NoticeFile(error)) => return Err(self.fail(&error)),
+            Err(Failure::Refused(_) | Failure::NoRoom) => return Err(self.fail(&rusqlite::Error::InvalidQuery)),
+        };
         // Durable from here: SQLite has synchronised the WAL. A crash now loses nothing but the news of it.
         self.head = Some(batch.head);
         self.wal_bytes += wal_bytes(batch, in_file.is_some());
         for NewNotice { name: (originator, reference), .. } in
             batch.entries.iter().filter_map(|entry| entry.notice.as_ref())
         {
-            if let Some(last) = self.last_names.get_mut(originator)
-                && last.as_ref().is_none_or(|last| last < reference)
-            {
-                *last = Some(reference.clone());
+            match self.last_names.get_mut(originator) {
+                Some(last) if last.as_ref().is_none_or(|last| last < reference) => *last = Some(reference.clone()),
+                // Anywhere among the others: a page of its own.
+                _ => self.wal_bytes += u64::from(schema::PAGE_BYTES),
             }
         }
-        self.notices_end = in_file.map_or(self.notices_end, |(end, _)| end);
+        self.notices_end = in_file.unwrap_or(self.notices_end);
         self.erased |= !batch.erased.is_empty();
         if !batch.notes.is_empty() {
             let noted = rows::noted(&self.connection);
@@ -356,7 +352,8 @@ fn wal_bytes(batch: &Batch, in_file: bool) -> u64 {
     let rows: usize = batch.entries.iter().map(entry).sum();
     let tiles: usize = batch.tiles.iter().map(|(_, bytes)| bytes.len()).sum();
     let sets: usize = batch.sets.iter().map(|(_, bytes)| bytes.len()).sum();
-    ((rows + tiles + sets) * 5 / 4) as u64 + BATCH_PAGES * u64::from(schema::PAGE_BYTES)
+    let base: usize = batch.base.iter().flat_map(|base| &base.pieces).map(|piece| piece.len()).sum();
+    ((rows + tiles + sets + base) * 5 / 4) as u64 + BATCH_PAGES * u64::from(schema::PAGE_BYTES)
 }
 
 /// The first act of every writer. A transaction of a writer before it can no longer be committed.
@@ -373,6 +370,31 @@ fn still_holds(transaction: &Transaction<'_>, epoch: i64) -> Result<(), Failure>
     let mut row = transaction.prepare_cached("SELECT epoch FROM writer")?;
     let newest: i64 = row.query_row([], |row| row.get(0))?;
     if newest == epoch { Ok(()) } else { Err(Failure::Refused(CommitError::Fenced)) }
+}
+
+/// Where a batch's notices lie in the notice file, synchronised, and its new end. None: they are few, and lie in the database.
+fn write_notices(
+    file: &NoticeFile,
+    end: u64,
+    pages_max: Option<u32>,
+    batch: &Batch,
+) -> Result<Option<(u64, Vec<Place>)>, Failure> {
+    let notices = || batch.entries.iter().filter_map(|entry| entry.notice.as_ref());
+    let bytes: usize = notices().map(|notice| notice.envelope.len() + notice.parts.len()).sum();
+    if bytes < FILE_BYTES_MIN {
+        return Ok(None);
+    }
+    let most = pages_max.map(|pages| u64::from(pages) * u64::from(schema::PAGE_BYTES));
+    if most.is_some_and(|most| end + bytes as u64 > most) {
+        return Err(Failure::NoRoom);
+    }
+    let written = file.append(end, bytes, notices()).map_err(|error| match has_no_room(&error) {
+        true => Failure::NoRoom,
+        false => Failure::NoticeFile(error),
+    })?;
+    // Only a write may find no room; a synchronisation that failed says nothing of what is there, whatever its reason.
+    file.synchronise().map_err(Failure::NoticeFile)?;
+    Ok(Some(written))
 }
 
 fn write_entry(

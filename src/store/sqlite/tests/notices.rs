@@ -91,10 +91,36 @@ async fn fault_86_a_large_batch_without_room_leaves_nothing_in_the_notice_file()
     without.extend((6..4_000).map(statement));
     let outcome = writer.commit(&batch(Some(&head), without)).await;
     assert!(matches!(outcome, Err(CommitError::NoRoom)), "{outcome:?}");
-    append(&mut writer, large(3, 3)).await;
-    assert_there(&store, &large(3, 3), 3).await;
-    let after = fs::metadata(disk.notice_file()).unwrap().len();
-    assert_eq!(after, 2 * before, "the second try wrote over the first");
+    let length = || fs::metadata(disk.notice_file()).unwrap().len();
+    append(&mut writer, vec![statement(3)]).await;
+    assert_eq!(length(), before, "what the batch left took room that others need");
+    append(&mut writer, large(4, 3)).await;
+    assert_there(&store, &large(4, 3), 4).await;
+    assert_eq!(length(), 2 * before);
+}
+
+#[tokio::test]
+async fn fault_73_a_fenced_writer_touches_no_notice_of_the_one_that_succeeded_it() {
+    for fresh in [true, false] {
+        let disk = Disk::new();
+        let (one, other) = (disk.open(), disk.open());
+        let mut first = writer(&one).await;
+        if !fresh {
+            append(&mut first, vec![statement(0)]).await;
+        }
+        let from = u64::from(!fresh);
+        fs::remove_file(beside(&disk.path(), ".lock")).unwrap();
+        let mut second = writer(&other).await;
+        append(&mut second, large(from, 3)).await;
+
+        let late =
+            batch(first.head(), (0..3).map(|nth| accepting_bytes(from + nth, name(900 + nth), 40_000)).collect());
+        for late in [batch(first.head(), vec![statement(from)]), late] {
+            let outcome = first.commit(&late).await;
+            assert!(matches!(outcome, Err(CommitError::Fenced)), "{outcome:?}");
+        }
+        assert_there(&other, &large(from, 3), from).await;
+    }
 }
 
 #[tokio::test]
