@@ -14,7 +14,7 @@ use super::{SqliteOptions, WriterError};
 /// "Liai": says to `file` and to us whose database this is.
 const APPLICATION_ID: i64 = 0x4c69_6169;
 /// The highest format known here; a higher one is left alone.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 /// Ten statements a page, or two notices of 1 KiB: larger pages write more around each batch, smaller ones send a notice's parts into
 /// overflow chains.
 pub(super) const PAGE_BYTES: u32 = 4 << 10;
@@ -124,7 +124,9 @@ pub(super) fn judge(connection: &Connection) -> Result<(), WriterError> {
     match number("user_version")? {
         FORMAT => Ok(()),
         found if found > FORMAT => Err(WriterError::NewerFormat { found, known: FORMAT }),
-        found => Err(WriterError::Damaged(format!("there is no format {found}"))),
+        found => Err(WriterError::Damaged(format!(
+            "the store has format {found}, of a build before the first release, which is not read any more"
+        ))),
     }
 }
 
