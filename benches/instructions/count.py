@@ -24,7 +24,7 @@ HASHING = re.compile(r"ring::digest|sha256")
 # another.
 STEPS = {
     "decode the request": r"grpc::codec::Decode<.*::decode$",
-    "parse and verify": r"Exchange>::verified_manifest$",
+    "parse and verify": r"Exchange>::verified_manifests",
     "open the parts": r"part::Parts::open$",
     "authorise": r"policy::decide::authorise$",
     "decide": r"state::stage::Stage<.*>::decide$",
@@ -32,7 +32,6 @@ STEPS = {
     "commit, to memory": r"store::memory::MemoryWriter as .*::commit::\{\{closure\}\}$",
     "second root, checkpoint, fold": r"sequencer::run::Run::settle$",
     "prove": r"tlog::tree::Tree::inclusion$",
-    "check the proof": r"tlog::proof::root_of_inclusion$",
     "pool the receipts": r"sequencer::published::pool$",
 }
 
