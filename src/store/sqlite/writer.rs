@@ -167,7 +167,7 @@ impl SqliteWriter {
 
     fn keep_wal_short(&mut self) -> rusqlite::Result<()> {
         let full = self.wal_bytes >= WAL_BYTES;
-        // Whatever was estimated, no WAL is longer than this.
+        // Whatever was estimated: a longer one is cut as soon as no reader holds it back.
         let too_long = fs::metadata(&self.wal).is_ok_and(|wal| wal.len() >= WAL_BYTES_MAX);
         if self.erased || too_long {
             self.empty_wal(After::CutToNothing)?;

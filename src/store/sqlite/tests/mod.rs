@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::notices::FILE_BYTES_MIN;
 use super::writer::{SqliteWriter, WAL_BYTES, WAL_BYTES_MAX};
 use super::{SqliteOptions, SqliteStore, beside, reserve, schema};
-use crate::store::contract::samples::{accepting, accepting_bytes, batch, name, note, statement};
+use crate::store::contract::samples::{accepting, accepting_as, accepting_bytes, batch, name, note, statement};
 use crate::store::contract::{append, small, writer};
 use crate::store::{CommitError, Erased, ReadError, Store, StoredNotice, WriterError};
 
@@ -156,6 +156,26 @@ async fn fault_84_a_head_without_its_statements_takes_no_writer() {
     disk.tamper("DELETE FROM entries WHERE seq = 2");
     let refused = disk.open().writer().await.err();
     assert!(matches!(refused, Some(WriterError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn names_that_do_not_count_upwards_are_found_all_the_same() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let mut writer = writer(&store).await;
+    // One originator's, out of order; each is asked for before it is given, as the sequencer does.
+    for (seq, nth) in (0..).zip([9, 3, 6, 12, 0]) {
+        assert_eq!(writer.named(&[name(nth)]).await.unwrap(), [None], "{nth}");
+        append(&mut writer, vec![accepting_as(seq, name(nth))]).await;
+        let known = writer.named(&[name(nth)]).await.unwrap().remove(0);
+        assert_eq!(known.map(|known| known.seq), Some(Seq(seq)), "{nth}");
+    }
+    drop((writer, store));
+    let store = disk.open();
+    let mut writer = self::writer(&store).await;
+    let found = writer.named(&[9, 3, 6, 12, 0, 15].map(name)).await.unwrap();
+    let seqs: Vec<_> = found.into_iter().map(|known| known.map(|known| known.seq.0)).collect();
+    assert_eq!(seqs, [Some(0), Some(1), Some(2), Some(3), Some(4), None]);
 }
 
 #[tokio::test]
