@@ -299,6 +299,22 @@ async fn fault_76_a_proof_from_a_damaged_tile_is_not_given_out() {
 }
 
 #[tokio::test]
+async fn fault_76_a_statement_replaced_together_with_its_leaf_is_not_given_out_under_the_edge() {
+    let node = Node::start().await;
+    let (leaf, id) = node.send("FR/1", RespondBy::None).await;
+    assert_eq!(node.sign("DE", &[(leaf, id, Verdict::Received)]).await, [Ok(false)]);
+    assert!(node.exchange.published().tree.inclusion(leaf.0).is_some(), "the edge proves it");
+    node.evidence("DE", leaf).await.expect("nothing is damaged yet");
+    node.rig.tamper.entries(move |entry| {
+        if let Some(opening) = entry.opening.as_mut().filter(|_| entry.seq.0 == leaf.0) {
+            opening.salt.0[0] ^= 1;
+            entry.leaf = opening.leaf();
+        }
+    });
+    assert_eq!(node.evidence("DE", leaf).await.map(|_| ()), Err(Reason::StoredDamage));
+}
+
+#[tokio::test]
 async fn fault_70_a_directory_that_was_stated_comes_into_force_whoever_gave_up_on_it() {
     let node = Node::start().await;
     let next = node.rig.world.next(|plan| plan.group("LATER", &["DE"]));
