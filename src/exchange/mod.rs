@@ -38,7 +38,7 @@ use crate::clock::{Entropy, SharedClock};
 use crate::counts::Counts;
 use crate::peer::{Identity, Peer};
 use crate::policy::CompiledDirectory;
-use crate::sequencer::{Busy, Published, Sequencer, Transmitted};
+use crate::sequencer::{Busy, Gathering, Published, Sequencer, Transmitted};
 use crate::state::View;
 use crate::store::{ReadError, Store};
 
@@ -179,6 +179,11 @@ impl Exchange {
     /// The newest published head.
     pub fn published(&self) -> Arc<Published> {
         self.sequencer.published().borrow().clone()
+    }
+
+    /// Where notices wait until the sequencer calls for them.
+    pub fn gathering(&self) -> &Gathering {
+        self.sequencer.gathering()
     }
 
     /// Proposals on their way to the log: acknowledgements and adoptions, and submissions.

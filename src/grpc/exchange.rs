@@ -3,25 +3,17 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use liaison_protocol::id::Seq;
 use liaison_protocol::proto::{self, submit_result};
 use liaison_protocol::reason::{Reason, Refusal};
-use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::chunks::{Chunk, Chunks};
 use super::generated::exchange_service_server::ExchangeService;
 use super::{caller, convert, status};
 use crate::exchange::{Caller, Exchange, Frame, ItemAnswer, Submission, Taken};
 use crate::shutdown::Shutdown;
-
-/// Notices of a stream that are verified, proposed and answered together: a millisecond's work.
-const CHUNK_MAX: usize = 64;
-/// Bytes of notices after which a chunk takes no further one: large notices are not gathered.
-const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// Chunks of one stream under way: while one is being committed another is verified, and what comes meanwhile makes the next.
-const CHUNKS_UNDER_WAY: usize = 2;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -45,6 +37,7 @@ impl ExchangeService for Service {
     ) -> Result<Response<proto::SubmitResponse>, Status> {
         let caller = caller(&request)?;
         let proto::SubmitRequest { envelope, parts } = request.into_inner();
+        self.exchange.gathering().arrive(1);
         let (taken, receipts) = self.exchange.submit(&caller, vec![Submission { envelope, parts }]).await;
         match taken.into_iter().next() {
             Some(Taken::Receipt { duplicate, .. }) => {
@@ -65,10 +58,10 @@ impl ExchangeService for Service {
         let exchange = self.exchange.clone();
         let shutdown = self.shutdown.clone();
         let stopped = Box::pin(async move { shutdown.stopping().await });
-        // What has arrived together goes together; chunks are proposed in the order they came.
-        let answers = in_chunks(request.into_inner().take_until(stopped))
-            .map(move |chunk| answer_chunk(exchange.clone(), caller.clone(), chunk))
-            .buffered(CHUNKS_UNDER_WAY);
+        let gathering = self.exchange.gathering().clone();
+        let answers = Chunks::new(request.into_inner().take_until(stopped), gathering, move |chunk| {
+            answer_chunk(exchange.clone(), caller.clone(), chunk)
+        });
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -184,31 +177,11 @@ impl ExchangeService for Service {
     }
 }
 
-/// What has arrived together, at most so many and so large.
-fn in_chunks(
-    requests: impl Stream<Item = Result<proto::SubmitStreamRequest, Status>> + Send + 'static,
-) -> impl Stream<Item = Vec<Result<proto::SubmitStreamRequest, Status>>> + Send {
-    let size = |request: &Result<proto::SubmitStreamRequest, Status>| {
-        request.as_ref().map_or(0, proto::SubmitStreamRequest::encoded_len)
-    };
-    stream::unfold(Box::pin(requests.fuse()), move |mut requests| async move {
-        let first = requests.next().await?;
-        let mut bytes = size(&first);
-        let mut chunk = vec![first];
-        while chunk.len() < CHUNK_MAX && bytes < CHUNK_BYTES_MAX {
-            let Some(Some(next)) = requests.next().now_or_never() else { break };
-            bytes += size(&next);
-            chunk.push(next);
-        }
-        Some((chunk, requests))
-    })
-}
-
 /// Answers a chunk of a stream. A request that cannot even be read ends the stream: its place in the order is lost.
 async fn answer_chunk(
     exchange: Arc<Exchange>,
     caller: Caller,
-    chunk: Vec<Result<proto::SubmitStreamRequest, Status>>,
+    chunk: Chunk,
 ) -> Result<proto::SubmitStreamResponse, Status> {
     let chunk = chunk
         .into_iter()
@@ -255,22 +228,4 @@ fn refused(caller: &Caller, refusal: &Refusal) -> Status {
 /// One event for each refusal: who, and the catalogue's reason; nothing of what was sent.
 fn audit(caller: &Caller, refusal: &Refusal) {
     tracing::warn!(target: "audit", event = "refused", reason = refusal.reason.word(), partner = %caller.partner());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(bytes: usize) -> Result<proto::SubmitStreamRequest, Status> {
-        Ok(proto::SubmitStreamRequest { envelope: vec![0; bytes].into(), parts: Vec::new() })
-    }
-
-    #[tokio::test]
-    async fn what_arrives_together_goes_together_unless_it_is_large() {
-        let small = (0..70).map(|_| of(1_000));
-        let large = (0..3).map(|_| of(CHUNK_BYTES_MAX));
-        let chunks: Vec<_> = in_chunks(stream::iter(small.chain(large))).collect().await;
-        let sizes: Vec<_> = chunks.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [64, 7, 1, 1], "64 at most, and nothing more after a megabyte");
-    }
 }

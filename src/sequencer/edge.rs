@@ -67,9 +67,10 @@ impl Edge {
         let (mut entries, mut openings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
         let (mut sets, mut tiles) = (Vec::new(), Vec::new());
         let mut sets_seen = HashSet::new();
-        for draft in &drafts {
-            let mut salt = [0; 32];
-            entropy.fill(&mut salt);
+        // All at once: the operating system is asked once a batch.
+        let mut salts = vec![[0; 32]; drafts.len()];
+        entropy.fill(salts.as_flattened_mut());
+        for (draft, salt) in drafts.iter().zip(salts) {
             let opening = Opening { statement: draft.statement.encode(), salt: Salt(salt) };
             let leaf = opening.leaf();
             tree.append(hash::leaf(&leaf.0));

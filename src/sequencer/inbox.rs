@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::recent::{self, Publisher, Recent};
-use super::{Answer, Published};
+use super::{Answer, Gathering, Published};
 use crate::state::Proposal;
 
 /// Proposals under way in one lane: several full batches, so that the disk never waits for the network.
@@ -40,6 +40,21 @@ pub(super) struct Chunk {
 pub(super) struct Inbox {
     pub(super) urgent: mpsc::Receiver<Chunk>,
     pub(super) submissions: mpsc::Receiver<Chunk>,
+    pub(super) gathering: Gathering,
+}
+
+impl Inbox {
+    /// The next that is there already.
+    pub(super) fn take(&mut self) -> Option<Chunk> {
+        self.urgent.try_recv().or_else(|_| self.submissions.try_recv()).ok()
+    }
+}
+
+impl Drop for Inbox {
+    /// Nobody gathers for a batch that will not be.
+    fn drop(&mut self) {
+        self.gathering.wait_no_more();
+    }
 }
 
 #[derive(Clone)]
@@ -56,6 +71,7 @@ pub struct Sequencer {
     submissions: Lane,
     published: watch::Receiver<Arc<Published>>,
     recent: Arc<Recent>,
+    gathering: Gathering,
 }
 
 pub(super) fn channel() -> (Sequencer, Inbox, Publisher) {
@@ -66,8 +82,9 @@ pub(super) fn channel() -> (Sequencer, Inbox, Publisher) {
     };
     let ((urgent, from_urgent), (submissions, from_submissions)) = (lane(), lane());
     let (publisher, published, recent) = recent::publisher();
-    let inbox = Inbox { urgent: from_urgent, submissions: from_submissions };
-    (Sequencer { urgent, submissions, published, recent }, inbox, publisher)
+    let gathering = Gathering::default();
+    let inbox = Inbox { urgent: from_urgent, submissions: from_submissions, gathering: gathering.clone() };
+    (Sequencer { urgent, submissions, published, recent, gathering }, inbox, publisher)
 }
 
 impl Sequencer {
@@ -105,6 +122,11 @@ impl Sequencer {
     /// The newest published head; it changes with every batch.
     pub fn published(&self) -> watch::Receiver<Arc<Published>> {
         self.published.clone()
+    }
+
+    /// Where what is not yet proposed waits for its batch.
+    pub fn gathering(&self) -> &Gathering {
+        &self.gathering
     }
 
     /// What was accepted lately.

@@ -1,14 +1,25 @@
 //! When a batch is worth a moment's wait. Every batch costs the same handful of pages, one synchronisation and one signature however
-//! little it holds, so where notices come one after another thousands a second, they go together. Whoever is alone never waits.
+//! little it holds, so where notices come one after another thousands a second, they go together. Whoever is alone never waits, and
+//! neither do those who send no more before they are answered.
 
 use std::time::Duration;
 
 /// Batches begin this far apart where enough comes in between.
-const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(4);
 /// Fewer proposals than this in that time are not waited for.
-const COMPANY_MIN: f64 = 12.0;
+const COMPANY_MIN: f64 = 24.0;
 /// How far back the rate looks.
 const MEMORY: Duration = Duration::from_millis(50);
+/// What streams have gathered is called for this long before the batch begins: time to verify it.
+const CALL: Duration = Duration::from_millis(1);
+/// Waits are in vain where in their second halves less than this part comes of what has been coming: everyone is there already.
+const LATE_MIN: f64 = 0.4;
+/// Judged once so much should have come: a single wait is too short.
+const EXPECTED_MIN: f64 = 40.0;
+/// After waits in vain nobody waits for this long, and for twice as long each time that it is so again.
+const VAIN_MIN: Duration = Duration::from_millis(50);
+/// At most.
+const VAIN_MAX: Duration = Duration::from_secs(2);
 
 /// What has been coming, and when the last batch began; by the monotonic clock.
 #[derive(Debug, Default)]
@@ -18,13 +29,52 @@ pub(super) struct Pace {
     count: usize,
     since: Duration,
     per_s: f64,
+    /// What should have come, and what came, in the second halves of the waits that are not judged yet.
+    expected: f64,
+    late: u64,
+    /// Judgements in vain, one after the other.
+    vain: u32,
+    /// Until then nobody waits.
+    vain_until: Duration,
+}
+
+/// A batch waits for company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// Half of it is over.
+    pub(super) half: Duration,
+    /// What was gathered is called for.
+    pub(super) call: Duration,
+    /// The batch begins.
+    pub(super) begin: Duration,
 }
 
 impl Pace {
-    /// Until when a batch waits for more. None: it begins now.
-    pub(super) fn company(&self, now: Duration) -> Option<Duration> {
-        let at = self.began + PACE;
-        (at > now && self.per_s * PACE.as_secs_f64() >= COMPANY_MIN).then_some(at)
+    /// How the next batch waits for more. None: it begins as soon as there is anything.
+    pub(super) fn company(&self, now: Duration) -> Option<Wait> {
+        let begin = self.began + PACE;
+        let comes = self.per_s * PACE.as_secs_f64() >= COMPANY_MIN;
+        (begin > now && comes && now >= self.vain_until).then(|| Wait {
+            half: now + (begin - now) / 2,
+            call: begin.saturating_sub(CALL).max(now),
+            begin,
+        })
+    }
+
+    /// A wait is over, in whose second half, which took so long, so many came.
+    pub(super) fn waited(&mut self, now: Duration, second_half: Duration, late: u64) {
+        self.expected += self.per_s * second_half.as_secs_f64();
+        self.late += late;
+        if self.expected < EXPECTED_MIN {
+            return;
+        }
+        if self.late as f64 >= LATE_MIN * self.expected {
+            self.vain = 0;
+        } else {
+            self.vain_until = now + VAIN_MIN.saturating_mul(1 << self.vain.min(10)).min(VAIN_MAX);
+            self.vain += 1;
+        }
+        (self.expected, self.late) = (0.0, 0);
     }
 
     /// A batch of so many begins.
@@ -44,22 +94,38 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// How many batches there were in the second second, and how many of them waited, when so many proposals come evenly in one.
-    fn waited(per_s: u32) -> (usize, usize) {
+    const COMMIT: Duration = Duration::from_micros(900);
+
+    /// How many batches there were in the second second, and how many of them waited, of a load that says how many have come by a
+    /// moment, told when the last batch was answered and how many were.
+    fn waited(mut arrived: impl FnMut(Duration, Option<(Duration, u64)>) -> u64) -> (usize, usize) {
         let (mut pace, mut batches, mut waited) = (Pace::default(), 0, 0);
-        let mut now = Duration::from_secs(5);
-        let (counted, end) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
-        let gap = Duration::from_secs(1) / per_s;
-        while now < end {
-            // One has come, and those that come until the batch begins.
-            let begins = pace.company(now).unwrap_or(now);
-            if now >= counted {
-                batches += 1;
-                waited += usize::from(begins > now);
+        let (start, step) = (Duration::from_secs(5), Duration::from_micros(10));
+        let (mut now, mut taken, mut answered) = (start, 0, None);
+        while now < start + Duration::from_secs(2) {
+            let waits = pace.company(now);
+            let begins = match waits {
+                Some(wait) => {
+                    let half = arrived(wait.half, answered.take());
+                    let late = arrived(wait.begin, None) - half;
+                    pace.waited(wait.begin, wait.begin - wait.half, late);
+                    wait.begin
+                }
+                None => now,
+            };
+            let count = arrived(begins, answered.take()) - taken;
+            if count == 0 {
+                now = begins + step;
+                continue;
             }
-            let more = (begins - now).as_nanos() / gap.as_nanos();
-            pace.begins(begins, 1 + more as usize);
-            now += gap * (more as u32 + 1);
+            if now >= start + Duration::from_secs(1) {
+                batches += 1;
+                waited += usize::from(waits.is_some());
+            }
+            pace.begins(begins, count as usize);
+            taken += count;
+            now = begins + COMMIT;
+            answered = Some((now, count));
         }
         (batches, waited)
     }
@@ -67,22 +133,53 @@ mod tests {
     #[test]
     fn batches_wait_for_company_only_where_it_comes() {
         for (per_s, few) in [(1, true), (500, true), (3_000, true), (10_000, false), (100_000, false)] {
-            let (batches, waited) = waited(per_s);
+            let gap = Duration::from_secs(1) / per_s;
+            let (batches, waited) = waited(|at, _| (at.as_nanos() / gap.as_nanos()) as u64);
             assert!(batches > 0);
             assert_eq!(waited, if few { 0 } else { batches }, "{per_s} a second: of {batches} batches");
         }
     }
 
     #[test]
+    fn those_who_send_no_more_before_they_are_answered_are_not_kept_waiting() {
+        for in_flight in [4, 16, 64] {
+            let again = Duration::from_micros(150);
+            let (mut come, mut coming) = (in_flight, Vec::new());
+            let (batches, waited) = waited(|at, answered| {
+                coming.extend(answered.map(|(when, count)| (when + again, count)));
+                coming.retain(|(when, count)| {
+                    let here = *when <= at;
+                    come += if here { *count } else { 0 };
+                    !here
+                });
+                come
+            });
+            assert!(batches > 800, "{in_flight} in flight: {batches} batches");
+            assert!(waited * 100 <= batches, "{in_flight} in flight: {waited} of {batches} batches waited");
+        }
+    }
+
+    #[test]
     fn who_is_alone_after_a_rush_waits_no_longer_than_the_rush_is_remembered() {
         let mut pace = Pace::default();
-        for ms in 1..=200 {
+        for ms in 1..=400 {
             pace.begins(Duration::from_millis(ms), 30);
         }
-        assert!(pace.company(Duration::from_millis(200)).is_some());
-        let later = Duration::from_millis(1_000);
+        assert!(pace.company(Duration::from_millis(400)).is_some());
+        let later = Duration::from_millis(1_200);
         assert_eq!(pace.company(later), None, "nothing has begun lately");
         pace.begins(later, 1);
         assert_eq!(pace.company(later + Duration::from_micros(300)), None);
+    }
+
+    #[test]
+    fn what_was_gathered_is_called_for_before_the_batch_begins() {
+        let mut pace = Pace::default();
+        (1..=100).for_each(|ms| pace.begins(Duration::from_millis(4 * ms), 60));
+        let at = |us: u64| Duration::from_millis(400) + Duration::from_micros(us);
+        let wait = |half, call, begin| Some(Wait { half: at(half), call: at(call), begin: at(begin) });
+        assert_eq!(pace.company(at(1_000)), wait(2_500, 3_000, 4_000));
+        assert_eq!(pace.company(at(3_600)), wait(3_800, 3_600, 4_000), "at once, where little is left");
+        assert_eq!(pace.company(at(4_000)), None, "the batch before it took so long");
     }
 }

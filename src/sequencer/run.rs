@@ -157,40 +157,65 @@ impl Run {
     /// Whatever waits, or a deadline. While the disk is busy the next batch fills by itself; where the disk is faster than that, and
     /// enough is coming, it fills for a moment.
     async fn gather(&mut self) -> Gathered {
+        let company = self.company().await;
+        let first = match company {
+            true => self.inbox.take(),
+            false => None,
+        };
         let clock = self.parts.clock.clone();
-        let idle = clock.until(clock.monotonic() + self.patience());
-        let Inbox { urgent, submissions } = &mut self.inbox;
-        // Both lanes have the same senders: where one is closed so is the other, but what was taken is still in it.
-        let first = tokio::select! {
-            biased;
-            chunk = urgent.recv() => match chunk {
-                Some(chunk) => Some(chunk),
-                None => submissions.recv().await,
-            },
-            chunk = submissions.recv() => match chunk {
-                Some(chunk) => Some(chunk),
-                None => urgent.recv().await,
-            },
-            () = idle => return Gathered::Idle.or_deadline(self.overdue()),
+        let first = match first {
+            Some(first) => first,
+            None => {
+                self.inbox.gathering.wait_no_more();
+                let idle = clock.until(clock.monotonic() + self.patience());
+                let Inbox { urgent, submissions, .. } = &mut self.inbox;
+                // Both lanes have the same senders: where one is closed so is the other, but what was taken is still in it.
+                let first = tokio::select! {
+                    biased;
+                    chunk = urgent.recv() => match chunk {
+                        Some(chunk) => Some(chunk),
+                        None => submissions.recv().await,
+                    },
+                    chunk = submissions.recv() => match chunk {
+                        Some(chunk) => Some(chunk),
+                        None => urgent.recv().await,
+                    },
+                    () = idle => return Gathered::Idle.or_deadline(self.overdue()),
+                };
+                match first {
+                    Some(first) => first,
+                    None => return Gathered::Closed,
+                }
+            }
         };
-        let Some(first) = first else {
-            return Gathered::Closed;
-        };
-        if let Some(company) = self.pace.company(clock.monotonic()) {
-            clock.until(company).await;
-        }
         let (mut chunks, mut count, mut bytes) = (vec![first], 0, 0);
         while count < BATCH_MAX && bytes < BATCH_BYTES_MAX {
             let last = chunks.last().expect("there is a first");
             count += last.proposals.len();
             bytes += last.bytes;
-            match self.inbox.urgent.try_recv().or_else(|_| self.inbox.submissions.try_recv()) {
-                Ok(chunk) => chunks.push(chunk),
-                Err(_) => break,
+            match self.inbox.take() {
+                Some(chunk) => chunks.push(chunk),
+                None => break,
             }
         }
         self.pace.begins(clock.monotonic(), chunks.iter().map(|chunk| chunk.proposals.len()).sum());
         Gathered::Work(chunks)
+    }
+
+    /// Waits for company where it is worth it, and calls for what was gathered meanwhile. True: it waited.
+    async fn company(&mut self) -> bool {
+        let clock = self.parts.clock.clone();
+        let Some(wait) = self.pace.company(clock.monotonic()) else { return false };
+        let gathering = &self.inbox.gathering;
+        gathering.wait();
+        clock.until(wait.half).await;
+        let (half, early) = (clock.monotonic(), gathering.arrived());
+        clock.until(wait.call).await;
+        gathering.go();
+        clock.until(wait.begin).await;
+        let now = clock.monotonic();
+        self.pace.waited(now, now.saturating_sub(half), gathering.arrived() - early);
+        true
     }
 
     /// How long to wait for work: until the note must be stored, or the anchor written, or a deadline passes.

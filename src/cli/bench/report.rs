@@ -40,6 +40,10 @@ pub(super) struct Report {
     /// Where to make the temporary folders; their disk is the one that is measured.
     #[arg(long, value_name = "FOLDER")]
     place: Option<PathBuf>,
+    /// The long log of the row `entries`, as `bench seed` has made it: it is not written anew, and stays. What it lacks of
+    /// `--entries` is written first.
+    #[arg(long, value_name = "FOLDER")]
+    long: Option<PathBuf>,
     /// What brokers did on this machine: {"rabbitmq": {"confirmed_per_s": …}, "nats": {"confirmed_per_s": …}}.
     #[arg(long, value_name = "FILE")]
     peers: Option<PathBuf>,

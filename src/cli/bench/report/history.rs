@@ -1,6 +1,6 @@
 //! Rows that need a history of a size that no run of seconds comes to: it is seeded in a temporary folder and measured on there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tempfile::TempDir;
@@ -51,10 +51,26 @@ impl Sizes {
     }
 }
 
-/// One network with a history. It goes when this is dropped, silently.
-pub(super) struct History(TempDir);
+/// One network with a history.
+pub(super) enum History {
+    /// It goes when this is dropped, silently.
+    Temporary(TempDir),
+    /// It was seeded before, and stays.
+    Kept(PathBuf),
+}
 
 impl History {
+    /// One that stays, as `bench seed` made it; what it lacks of these options is written.
+    async fn kept(
+        options: &str,
+        folder: &Path,
+        interrupts: &mut Interrupts,
+        output: &Output,
+    ) -> Result<Self, Failure> {
+        Seed::read(options, folder)?.write(interrupts, output).await?;
+        Ok(Self::Kept(folder.to_owned()))
+    }
+
     /// As `bench seed` makes it with these options.
     pub(super) async fn seed(
         options: &str,
@@ -65,7 +81,7 @@ impl History {
         let folder = network::temporary_folder(place)?;
         output.talk(format!(" seeding a network, {options}"));
         Seed::read(options, folder.path())?.write(interrupts, output).await?;
-        Ok(Self(folder))
+        Ok(Self::Temporary(folder))
     }
 
     /// As `bench --on` does with these options. What is measured stays.
@@ -77,12 +93,19 @@ impl History {
         output: &Output,
     ) -> Result<Measured, Failure> {
         let options = Options::read(options, seconds, None)?;
-        Options { on: Some(self.0.path().into()), ..options }.measure(interrupts, output).await
+        let folder = match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept(folder) => folder,
+        };
+        Options { on: Some(folder.into()), ..options }.measure(interrupts, output).await
     }
 
-    /// Removes it, and says so if that fails.
+    /// Removes it unless it is one that stays, and says so if that fails.
     pub(super) fn remove(self) -> Result<(), Failure> {
-        network::remove(self.0)
+        match self {
+            Self::Temporary(folder) => network::remove(folder),
+            Self::Kept(_) => Ok(()),
+        }
     }
 }
 
@@ -101,7 +124,14 @@ impl Histories {
         interrupts: &mut Interrupts,
         output: &Output,
     ) -> Result<&History, Failure> {
-        seeded(&mut self.backlog, &backlog_seed(report.sizes.waiting), report, interrupts, output).await
+        let seeded = match self.backlog.take() {
+            Some(seeded) => seeded,
+            None => {
+                let options = backlog_seed(report.sizes.waiting);
+                History::seed(&options, report.place.as_deref(), interrupts, output).await?
+            }
+        };
+        Ok(self.backlog.insert(seeded))
     }
 
     /// The long log. Seeded by whoever asks first.
@@ -111,27 +141,23 @@ impl Histories {
         interrupts: &mut Interrupts,
         output: &Output,
     ) -> Result<&History, Failure> {
-        seeded(&mut self.long, &entries_seed(report.sizes.entries), report, interrupts, output).await
+        let seeded = match (self.long.take(), &report.long) {
+            (Some(seeded), _) => seeded,
+            (None, Some(folder)) => {
+                History::kept(&entries_seed(report.sizes.entries), folder, interrupts, output).await?
+            }
+            (None, None) => {
+                let options = entries_seed(report.sizes.entries);
+                History::seed(&options, report.place.as_deref(), interrupts, output).await?
+            }
+        };
+        Ok(self.long.insert(seeded))
     }
 
-    /// Removes those that were seeded.
+    /// Removes those that do not stay.
     pub(super) fn remove(self) -> Result<(), Failure> {
         [self.backlog, self.long].into_iter().flatten().try_for_each(History::remove)
     }
-}
-
-async fn seeded<'a>(
-    history: &'a mut Option<History>,
-    options: &str,
-    report: &Report,
-    interrupts: &mut Interrupts,
-    output: &Output,
-) -> Result<&'a History, Failure> {
-    let seeded = match history.take() {
-        Some(seeded) => seeded,
-        None => History::seed(options, report.place.as_deref(), interrupts, output).await?,
-    };
-    Ok(history.insert(seeded))
 }
 
 #[cfg(test)]
