@@ -38,7 +38,8 @@ use crate::clock::{Entropy, SharedClock};
 use crate::counts::Counts;
 use crate::peer::{Identity, Peer};
 use crate::policy::CompiledDirectory;
-use crate::sequencer::{Busy, Gathering, Published, Sequencer, Transmitted};
+pub use crate::sequencer::Gathering;
+use crate::sequencer::{Busy, Published, Sequencer, Transmitted};
 use crate::state::View;
 use crate::store::{ReadError, Store};
 

@@ -11,7 +11,7 @@ use prost::Message as _;
 use tokio::sync::futures::OwnedNotified;
 use tonic::Status;
 
-use crate::sequencer::Gathering;
+use crate::exchange::Gathering;
 
 /// Notices of one chunk: a millisecond's work.
 const CHUNK_MAX: usize = 64;
