@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::credentials::Credentials;
+use super::line::{self, Wire};
 use super::lines::Full;
 use super::verifier::{Rejected, Verifier, loggable};
 use crate::clock::SharedClock;
@@ -57,23 +58,23 @@ impl Acceptor {
     pub(super) async fn accept(&self, tcp: TcpStream, address: SocketAddr) -> Option<Accepted> {
         let verifier = Verifier::new(self.identities.load_full(), self.provider.signature_verification_algorithms);
         let acceptor = TlsAcceptor::from(Arc::new(self.config(verifier.clone())));
-        let stream = match acceptor.accept(tcp).into_fallible().await {
+        let stream = match acceptor.accept(line::wire(tcp)).into_fallible().await {
             Ok(stream) => stream,
-            Err((error, tcp)) => {
+            Err((error, wire)) => {
                 // Before anything that the client can draw out.
                 refused(error, &verifier).audit(address);
-                self.linger(tcp).await;
+                self.linger(wire).await;
                 return None;
             }
         };
         // rustls refuses other protocols by itself, but lets a client pass that names none.
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             Refused::Protocol("the client offers no h2".to_owned()).audit(address);
-            let (mut tcp, mut session) = stream.into_inner();
+            let (mut wire, mut session) = stream.into_inner();
             session.send_close_notify();
             let mut bytes = Vec::new();
-            if session.write_tls(&mut bytes).is_ok() && tcp.write_all(&bytes).await.is_ok() {
-                self.linger(tcp).await;
+            if session.write_tls(&mut bytes).is_ok() && wire.write_all(&bytes).await.is_ok() {
+                self.linger(wire).await;
             }
             return None;
         }
@@ -87,11 +88,11 @@ impl Acceptor {
 
     /// Lets the alert arrive: closing with unread bytes would reset the connection, and some systems then forget what they
     /// had received.
-    async fn linger(&self, mut tcp: TcpStream) {
-        if tcp.shutdown().await.is_err() {
+    async fn linger(&self, mut wire: Wire) {
+        if wire.shutdown().await.is_err() {
             return;
         }
-        let (mut rest, mut nowhere) = (tcp.take(LINGER_BYTES_MAX), tokio::io::sink());
+        let (mut rest, mut nowhere) = (wire.take(LINGER_BYTES_MAX), tokio::io::sink());
         tokio::select! {
             // Whether the client closes or breaks off, it has had its chance to read.
             _ = tokio::io::copy(&mut rest, &mut nowhere) => {}
@@ -132,7 +133,7 @@ impl Acceptor {
 
 /// A handshake that came to its end.
 pub(super) struct Accepted {
-    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) stream: TlsStream<Wire>,
     pub(super) peer: Arc<Peer>,
     judged_by: Arc<Identities>,
 }

@@ -4,6 +4,7 @@
 mod ending;
 mod frames;
 mod silence;
+mod turn;
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use liaison_protocol::reason::Refusal;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -24,6 +25,7 @@ use tonic::transport::server::Connected;
 pub(super) use ending::Ending;
 use frames::Frames;
 use silence::Silence;
+use turn::Turn;
 
 use super::lines::{Limits, Load, Slot};
 use crate::clock::SharedClock;
@@ -100,25 +102,39 @@ impl fmt::Debug for Caller {
     }
 }
 
+/// What TLS runs on. It reads 4 KiB at a time and writes record by record; a chunk of notices and its answers are more.
+pub(super) type Wire = BufStream<TcpStream>;
+
+/// What is read at once.
+const READ_BYTES: usize = 16 << 10;
+/// Records that wait for their flush. More goes out at once.
+const WRITE_BYTES: usize = 64 << 10;
+
+pub(super) fn wire(tcp: TcpStream) -> Wire {
+    BufStream::with_capacity(READ_BYTES, WRITE_BYTES, tcp)
+}
+
 /// An accepted connection.
 pub struct Line {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Wire>,
     caller: Caller,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     silence: Silence,
     frames: Frames,
+    turn: Turn,
     _slot: Slot,
 }
 
 impl Line {
-    pub(super) fn new(stream: TlsStream<TcpStream>, caller: Caller, slot: Slot, limits: &Limits) -> Self {
+    pub(super) fn new(stream: TlsStream<Wire>, caller: Caller, slot: Slot, limits: &Limits) -> Self {
         Self {
             stream,
             cut: Box::pin(caller.ending.is_cut()),
             ended: Some(Box::pin(caller.ending.begun())),
             silence: Silence::new(limits, caller.clock.clone()),
             frames: Frames::new(caller.clock.monotonic()),
+            turn: Turn::default(),
             caller,
             _slot: slot,
         }
@@ -145,6 +161,7 @@ impl Line {
     /// h2 hangs up on those who abuse it, and tells nobody but them.
     fn went(&mut self, slices: &[io::IoSlice<'_>], wrote: &Poll<io::Result<usize>>) {
         let Poll::Ready(Ok(mut left)) = *wrote else { return };
+        self.turn.wrote();
         for slice in slices {
             let went = &slice[..left.min(slice.len())];
             left -= went.len();
@@ -185,6 +202,10 @@ impl AsyncRead for Line {
                 this.caller.abused("control_frames", 0);
                 return Poll::Ready(Err(io::Error::other("too many frames that open no stream")));
             }
+            if result.is_err() {
+                // An alert that says why. It goes if there is room for it; nobody polls this line again.
+                let _ = Pin::new(&mut this.stream).poll_flush(cx);
+            }
             return Poll::Ready(result);
         }
         ready!(self.silence.poll_over(cx));
@@ -217,6 +238,7 @@ impl AsyncWrite for Line {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_ended(cx)?;
+        ready!(self.turn.poll(cx));
         let wrote = Pin::new(&mut self.stream).poll_flush(cx);
         self.poll_wrote(cx, wrote)
     }

@@ -24,10 +24,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// An answer with a page of notices, their parts and receipts.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// Room for a stream of notices before the node must say that it goes on.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// Room for a stream of notices: two large pages of them. What is on its way to a slow reader has gone out of every cache.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// An HTTP/2 frame as large as this saves the node writes, and both ends headers.
+const FRAME_BYTES_MAX: u32 = 64 << 10;
 /// What is read from the line at once.
-const READ_BYTES: usize = 32 << 10;
+const READ_BYTES: usize = 64 << 10;
 /// Room for all streams of a line together.
 const LINE_WINDOW_BYTES: u32 = 16 << 20;
 
@@ -97,6 +99,7 @@ impl Client {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(LINE_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES_MAX)
             .connect_with_connector(connector)
             .await
             .map_err(unreachable)?;
