@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use liaison_protocol::reason::Refusal;
-use tokio::io::{AsyncRead, AsyncWrite, BufStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -102,16 +102,14 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// What TLS runs on. It reads 4 KiB at a time and writes record by record; a chunk of notices and its answers are more.
-pub(super) type Wire = BufStream<TcpStream>;
+/// What TLS runs on. It writes record by record, and an answer is three.
+pub(super) type Wire = BufWriter<TcpStream>;
 
-/// What is read at once.
-const READ_BYTES: usize = 16 << 10;
 /// Records that wait for their flush. More goes out at once.
-const WRITE_BYTES: usize = 64 << 10;
+const WRITE_BYTES: usize = 16 << 10;
 
 pub(super) fn wire(tcp: TcpStream) -> Wire {
-    BufStream::with_capacity(READ_BYTES, WRITE_BYTES, tcp)
+    BufWriter::with_capacity(WRITE_BYTES, tcp)
 }
 
 /// An accepted connection.

@@ -211,6 +211,11 @@ impl Look<'_> {
 
     fn varint(&mut self, end: usize) -> Result<u64, Wrong> {
         let start = self.at;
+        // Most numbers have one byte.
+        if let Some(&byte @ ..0x80) = self.bytes[..end].get(start) {
+            self.at += 1;
+            return Ok(byte.into());
+        }
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
             if self.at >= end {
@@ -240,6 +245,8 @@ impl Look<'_> {
     fn message(&mut self, shape: &'static Shape, end: usize) -> Result<(), Wrong> {
         let mut seen = [0_usize; FIELDS_MAX];
         let mut chosen = false;
+        // Fields mostly stand in the order of their numbers, as the shape has them: a search begins where the last one ended.
+        let mut last = 0;
         while self.at < end {
             let start = self.at;
             // A tag has 32 bits, so a field's number has 29.
@@ -249,8 +256,11 @@ impl Look<'_> {
                 return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber });
             }
             let wire = (tag & 7) as u8;
-            let known = |field: &Field| field.number == number && !matches!(field.kind, Kind::Kept { .. });
-            let Some(place) = shape.fields.iter().position(known) else {
+            let known = |place: &usize| {
+                let field = &shape.fields[*place];
+                field.number == number && !matches!(field.kind, Kind::Kept { .. })
+            };
+            let Some(place) = (last..shape.fields.len()).chain(0..last).find(known) else {
                 let wrong = |problem| Wrong { path: Vec::new(), offset: start, problem };
                 match rule_for_unknown(shape, number) {
                     Some(Unknown::Stops) => return Err(wrong(Problem::NotKnown(number))),
@@ -263,6 +273,7 @@ impl Look<'_> {
                 self.skip(wire, end)?;
                 continue;
             };
+            last = place;
             let field = &shape.fields[place];
             let count = match self.value(field, wire, end) {
                 Ok(count) => count,
