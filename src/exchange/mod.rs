@@ -11,7 +11,7 @@ mod log;
 mod mailbox;
 mod submit;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use acknowledge::{Acknowledged, ItemAnswer};
 pub use collect::Collecting;
@@ -20,7 +20,7 @@ pub use evidence::{Evidence, NoticeName, Outcome};
 pub use frame::{Frame, FrameReceipts};
 pub use log::{Consistency, Inclusion};
 pub use mailbox::Waiting;
-pub use submit::{Submission, Taken};
+pub use submit::{Judged, Submission, Taken};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -103,6 +103,11 @@ impl Caller {
     /// Which partner.
     pub fn partner(&self) -> &PartnerId {
         &self.partner.id
+    }
+
+    /// Its number.
+    pub fn number(&self) -> PartnerNumber {
+        self.partner.number
     }
 }
 

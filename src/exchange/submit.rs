@@ -47,15 +47,40 @@ pub enum Taken {
 }
 
 /// How one notice stands while its chunk is under way.
+#[derive(Debug)]
 enum Standing {
     Waiting,
     Shown(Shown, bool),
     Refused(Refusal),
 }
 
+/// A notice that was judged with others and is answered by itself: how it stands, and a head that covers it.
+#[derive(Debug)]
+pub struct Judged(Arc<Published>, Standing);
+
 impl Exchange {
     /// Takes what arrived together, each accepted or refused by itself, and answers with their receipts under one checkpoint.
     pub async fn submit(&self, caller: &Caller, chunk: Vec<Submission>) -> (Vec<Taken>, proto::Receipts) {
+        let (published, standings) = self.judged(caller, &chunk, chunk.len() == 1).await;
+        self.answer(&published, standings).await
+    }
+
+    /// Judges what arrived together and is answered one by one, each with [`Exchange::answer_one`].
+    pub async fn judge(&self, caller: &Caller, chunk: &[Submission]) -> Vec<Judged> {
+        let (published, standings) = self.judged(caller, chunk, true).await;
+        standings.into_iter().map(|standing| Judged(published.clone(), standing)).collect()
+    }
+
+    /// Answers one notice with its receipt, which shows the items of the recipients that it names one by one.
+    pub async fn answer_one(&self, judged: Judged) -> (Taken, proto::Receipts) {
+        let Judged(published, standing) = judged;
+        let (taken, receipts) = self.answer(&published, vec![standing]).await;
+        let unanswered = || Taken::Refused(Refusal::new(Reason::Defect, "no answer"));
+        (taken.into_iter().next().unwrap_or_else(unanswered), receipts)
+    }
+
+    /// How each of a chunk stands, and a head that covers them all. `alone`: each is answered by itself, and shown its items.
+    async fn judged(&self, caller: &Caller, chunk: &[Submission], alone: bool) -> (Arc<Published>, Vec<Standing>) {
         let mut standings: Vec<_> = chunk.iter().map(|_| Standing::Waiting).collect();
         let mut published = self.published();
         for _ in 0..JUDGED_AGAIN_MAX {
@@ -66,15 +91,13 @@ impl Exchange {
                     break;
                 }
             };
-            let stale = self.judge(&caller, &chunk, &mut standings, &mut published).await;
+            let stale = self.round(&caller, chunk, alone, &mut standings, &mut published).await;
             // The directory changed between judging and deciding: judge again under the one that is in force now.
             if !stale || !self.adopted_after(caller.directory.version()).await {
                 break;
             }
         }
-        let (taken, receipts) = self.answer(&published, standings).await;
-        self.count(&taken);
-        (taken, receipts)
+        (published, standings)
     }
 
     fn count(&self, taken: &[Taken]) {
@@ -92,25 +115,23 @@ impl Exchange {
     }
 
     /// One round over everything that still waits. True: something has to be judged again.
-    async fn judge(
+    async fn round(
         &self,
         caller: &Caller,
         chunk: &[Submission],
+        alone: bool,
         standings: &mut [Standing],
         published: &mut Arc<Published>,
     ) -> bool {
         let (mut places, mut proposals) = (VecDeque::new(), Vec::new());
-        let mut named = Vec::new();
         let waiting: Vec<_> =
             chunk.iter().enumerate().filter(|(nth, _)| matches!(standings[*nth], Standing::Waiting)).collect();
         let manifests = self.verified_manifests(caller, waiting.iter().map(|(_, submission)| *submission));
         for ((nth, submission), manifest) in waiting.into_iter().zip(manifests) {
             match manifest.and_then(|manifest| self.permit(caller, manifest, submission)) {
                 Ok(permit) => {
-                    if chunk.len() == 1 {
-                        named = named_items(&permit, caller);
-                    }
-                    places.push_back(nth);
+                    let named = if alone { named_items(&permit, caller) } else { Vec::new() };
+                    places.push_back((nth, named));
                     proposals.push(Proposal::Submit(Arc::new(permit)));
                 }
                 Err(refusal) => standings[nth] = self.taken_before(caller, submission, refusal).await,
@@ -122,16 +143,15 @@ impl Exchange {
         let answers = match self.sequencer.append(proposals).await {
             Ok(answers) => answers,
             Err(full) => {
-                places.into_iter().for_each(|nth| standings[nth] = Standing::Refused(busy(full)));
+                places.into_iter().for_each(|(nth, _)| standings[nth] = Standing::Refused(busy(full)));
                 return false;
             }
         };
         let mut stale = false;
-        for (nth, answer) in places.into_iter().zip(answers) {
+        for ((nth, items), answer) in places.into_iter().zip(answers) {
             standings[nth] = match answer {
                 Answer::Stated(stated) => {
                     *published = stated.published;
-                    let items = std::mem::take(&mut named);
                     Standing::Shown(Shown { seq: stated.seq, opening: stated.opening, items }, false)
                 }
                 Answer::Already(seq) => match self.shown(seq).await {
@@ -231,7 +251,7 @@ impl Exchange {
                 ),
             });
         }
-        match self.receipts(published, shown).await {
+        let (taken, receipts) = match self.receipts(published, shown).await {
             Ok(receipts) => (taken, receipts),
             Err(refusal) => {
                 let unproven = |taken| match taken {
@@ -240,7 +260,9 @@ impl Exchange {
                 };
                 (taken.into_iter().map(unproven).collect(), proto::Receipts::default())
             }
-        }
+        };
+        self.count(&taken);
+        (taken, receipts)
     }
 }
 

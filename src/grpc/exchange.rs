@@ -9,6 +9,7 @@ use liaison_protocol::proto::{self, submit_result};
 use liaison_protocol::reason::{Reason, Refusal};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::calls::Calls;
 use super::chunks::{Chunk, Chunks};
 use super::generated::exchange_service_server::ExchangeService;
 use super::{caller, convert, status};
@@ -19,13 +20,14 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 pub(super) struct Service {
     exchange: Arc<Exchange>,
+    calls: Calls,
     shutdown: Shutdown,
 }
 
 impl Service {
     /// Streams that would wait for ever end when `shutdown`'s stage stops.
     pub(super) fn new(exchange: Arc<Exchange>, shutdown: Shutdown) -> Self {
-        Self { exchange, shutdown }
+        Self { calls: Calls::new(exchange.clone(), shutdown.clone()), exchange, shutdown }
     }
 }
 
@@ -37,14 +39,14 @@ impl ExchangeService for Service {
     ) -> Result<Response<proto::SubmitResponse>, Status> {
         let caller = caller(&request)?;
         let proto::SubmitRequest { envelope, parts } = request.into_inner();
-        self.exchange.gathering().arrive(1);
-        let (taken, receipts) = self.exchange.submit(&caller, vec![Submission { envelope, parts }]).await;
-        match taken.into_iter().next() {
-            Some(Taken::Receipt { duplicate, .. }) => {
+        let judged = self.calls.judge(&caller, Submission { envelope, parts }).await;
+        let broken_off = || status::of(&Refusal::new(Reason::Defect, "no answer"));
+        let (taken, receipts) = self.exchange.answer_one(judged.ok_or_else(broken_off)?).await;
+        match taken {
+            Taken::Receipt { duplicate, .. } => {
                 Ok(Response::new(proto::SubmitResponse { duplicate, receipts: Some(receipts) }))
             }
-            Some(Taken::Refused(refusal)) => Err(refused(&caller, &refusal)),
-            None => Err(status::of(&Refusal::new(Reason::Defect, "no answer"))),
+            Taken::Refused(refusal) => Err(refused(&caller, &refusal)),
         }
     }
 

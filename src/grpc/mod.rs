@@ -1,5 +1,6 @@
 //! The services as gRPC. Words of gRPC stop here: each method reads a request, asks the exchange, and writes the answer.
 
+mod calls;
 mod chunks;
 mod codec;
 mod convert;

@@ -4,7 +4,6 @@
 mod ending;
 mod frames;
 mod silence;
-mod turn;
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use liaison_client::Turn;
 use liaison_protocol::reason::Refusal;
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
@@ -25,7 +25,6 @@ use tonic::transport::server::Connected;
 pub(super) use ending::Ending;
 use frames::Frames;
 use silence::Silence;
-use turn::Turn;
 
 use super::lines::{Limits, Load, Slot};
 use crate::clock::SharedClock;

@@ -11,6 +11,7 @@ mod line;
 mod node;
 pub mod sign;
 mod submit;
+mod turn;
 
 /// Client stubs, generated from `proto/liaison/v1`.
 #[allow(clippy::all, unreachable_pub, missing_docs, reason = "generated; the protos carry the documentation")]
@@ -24,3 +25,4 @@ pub use directory::KnownDirectory;
 pub use error::ClientError;
 pub use line::{Client, Endpoint, Operator};
 pub use submit::{Submitted, Submitting};
+pub use turn::Turn;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use liaison_protocol::id::NodeId;
 use rustls::pki_types::ServerName;
-use tokio::io::BufReader;
+use tokio::io::BufStream;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
@@ -17,6 +17,7 @@ use crate::generated::exchange_service_client::ExchangeServiceClient;
 use crate::generated::log_service_client::LogServiceClient;
 use crate::generated::operator_service_client::OperatorServiceClient;
 use crate::node;
+use crate::turn::InTurn;
 
 /// A node that does not answer a connection attempt by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const FRAME_BYTES_MAX: u32 = 64 << 10;
 /// What is read from the line at once.
 const READ_BYTES: usize = 64 << 10;
+/// Records that wait for their flush. More goes out at once.
+const WRITE_BYTES: usize = 16 << 10;
 /// Room for all streams of a line together.
 const LINE_WINDOW_BYTES: u32 = 16 << 20;
 
@@ -84,8 +87,9 @@ impl Client {
                 let tcp = TcpStream::connect(&*address).await?;
                 // Calls are small and waited for.
                 tcp.set_nodelay(true)?;
-                // TLS asks for 4 KiB at a time; a page of notices has a hundred.
-                tls.connect(name, BufReader::with_capacity(READ_BYTES, tcp)).await.map(TokioIo::new)
+                // TLS asks for 4 KiB at a time; a page of notices has a hundred. It writes record by record, and a call is two.
+                let wire = BufStream::with_capacity(READ_BYTES, WRITE_BYTES, tcp);
+                tls.connect(name, wire).await.map(InTurn::new).map(TokioIo::new)
             }
         });
         let bad_address = |_| ClientError::Local(format!("{} is not host:port", endpoint.address));

@@ -19,14 +19,14 @@ use crate::state::{Decided, Delivery};
 use crate::store::faulty::Fault;
 use crate::world::{PlayedEntropy, Rig, START, World, audience};
 
-struct Node {
-    rig: Rig,
-    exchange: Arc<Exchange>,
+pub(crate) struct Node {
+    pub(crate) rig: Rig,
+    pub(crate) exchange: Arc<Exchange>,
     running: Running,
 }
 
 impl Node {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(World::small()).await
     }
 
@@ -48,7 +48,7 @@ impl Node {
         Self { rig, exchange, running }
     }
 
-    fn caller(&self, id: &str) -> Caller {
+    pub(crate) fn caller(&self, id: &str) -> Caller {
         let partner = self.rig.world.partner(id).clone();
         Caller { partner, system: "main".into(), directory: self.exchange.directories.in_force() }
     }

@@ -1,14 +1,18 @@
-//! When a line's bytes go out: after everyone who is ready to write has written, where that has lately made a difference. Answers come
-//! in batches, each from a task of its own; sent one by one, each costs a system call here and one at the other end.
+//! When a line's bytes go out: after everyone who is ready to write has written, where that has lately made a difference. Requests and
+//! answers come in batches, each from a task of its own; sent one by one, each costs a system call here and one at the other end.
 
-use std::task::{Context, Poll};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Flushes in a row that go at once after nobody came. An answer that would have had company then goes alone, that many times at most.
 const AT_ONCE_MAX: u32 = 63;
 
 /// Whose turn it is: the line's, or that of others who are ready.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub struct Turn {
     state: State,
     /// Flushes that still go at once.
     at_once: u32,
@@ -29,7 +33,7 @@ enum State {
 
 impl Turn {
     /// Bytes were written.
-    pub(super) fn wrote(&mut self) {
+    pub fn wrote(&mut self) {
         self.state = match self.state {
             State::Nothing | State::Written => State::Written,
             State::Waits { .. } => State::Waits { came: true },
@@ -38,7 +42,7 @@ impl Turn {
 
     /// Ready when the flush may go. Pending at most once for what it sends, and the task is then run again after those that are
     /// ready now.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.state {
             State::Nothing => {}
             State::Written if self.at_once > 0 => self.at_once -= 1,
@@ -55,6 +59,53 @@ impl Turn {
         }
         self.state = State::Nothing;
         Poll::Ready(())
+    }
+}
+
+/// A stream whose flushes take their turn. What is written to it waits somewhere below for them.
+pub(crate) struct InTurn<S> {
+    stream: S,
+    turn: Turn,
+}
+
+impl<S> InTurn<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, turn: Turn::default() }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for InTurn<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for InTurn<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.turn.wrote();
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.turn.wrote();
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.turn.poll(cx));
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
