@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 /// Batches begin this far apart where enough comes in between.
-const PACE: Duration = Duration::from_millis(4);
+const PACE: Duration = Duration::from_millis(3);
 /// Fewer proposals than this in that time are not waited for.
-const COMPANY_MIN: f64 = 24.0;
+const COMPANY_MIN: f64 = 18.0;
 /// How far back the rate looks.
 const MEMORY: Duration = Duration::from_millis(50);
 /// What streams have gathered is called for this long before the batch begins: time to verify it.
@@ -178,8 +178,8 @@ mod tests {
         (1..=100).for_each(|ms| pace.begins(Duration::from_millis(4 * ms), 60));
         let at = |us: u64| Duration::from_millis(400) + Duration::from_micros(us);
         let wait = |half, call, begin| Some(Wait { half: at(half), call: at(call), begin: at(begin) });
-        assert_eq!(pace.company(at(1_000)), wait(2_500, 3_000, 4_000));
-        assert_eq!(pace.company(at(3_600)), wait(3_800, 3_600, 4_000), "at once, where little is left");
-        assert_eq!(pace.company(at(4_000)), None, "the batch before it took so long");
+        assert_eq!(pace.company(at(1_000)), wait(2_000, 2_000, 3_000));
+        assert_eq!(pace.company(at(2_600)), wait(2_800, 2_600, 3_000), "at once, where little is left");
+        assert_eq!(pace.company(at(3_000)), None, "the batch before it took so long");
     }
 }
