@@ -111,7 +111,7 @@ pub(super) fn wire(tcp: TcpStream) -> Wire {
     BufWriter::with_capacity(WRITE_BYTES, tcp)
 }
 
-/// An accepted connection.
+/// An accepted connection, for HTTP/2: whoever flushes must go on to read ([`Turn`]).
 pub struct Line {
     stream: TlsStream<Wire>,
     caller: Caller,
@@ -192,6 +192,13 @@ impl AsyncRead for Line {
         self.poll_ended(cx)?;
         let before = buffer.filled().len();
         let this = &mut *self;
+        if this.turn.reads() {
+            let wrote = Pin::new(&mut this.stream).poll_flush(cx)?;
+            this.silence.wrote(wrote.is_ready());
+            if wrote.is_ready() {
+                this.turn.went();
+            }
+        }
         if let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(cx, buffer) {
             let came = &buffer.filled()[before..];
             this.silence.heard(came.len());
@@ -205,6 +212,7 @@ impl AsyncRead for Line {
             }
             return Poll::Ready(result);
         }
+        self.turn.found_nothing();
         ready!(self.silence.poll_over(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came from the other end")))
     }
@@ -235,7 +243,9 @@ impl AsyncWrite for Line {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_ended(cx)?;
-        ready!(self.turn.poll(cx));
+        if !self.turn.goes(cx) {
+            return Poll::Ready(Ok(()));
+        }
         let wrote = Pin::new(&mut self.stream).poll_flush(cx);
         self.poll_wrote(cx, wrote)
     }

@@ -3,14 +3,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Flushes in a row that go at once after nobody came. An answer that would have had company then goes alone, that many times at most.
 const AT_ONCE_MAX: u32 = 63;
 
-/// Whose turn it is: the line's, or that of others who are ready.
+/// Whose turn it is: the line's, or that of others who are ready. Made for whoever drives HTTP/2: it reads first each time that it runs,
+/// and flushes last. A flush that waits is no flush that is blocked, or it would stop in the middle of what it has to write: it is
+/// done later, by the flush of the next run, or else by the read of the one after it. So whoever flushes must go on to read.
 #[derive(Debug, Default)]
 pub struct Turn {
     state: State,
@@ -27,8 +29,10 @@ enum State {
     Nothing,
     /// Bytes wait for a flush.
     Written,
-    /// A flush let the others go first; whether one of them wrote.
-    Waits { came: bool },
+    /// A flush let the others go first, and the task will run again.
+    Waits,
+    /// It runs again; whether anybody had written something for it, and whether it has found nothing to read.
+    Again { came: bool, idle: bool },
 }
 
 impl Turn {
@@ -36,29 +40,50 @@ impl Turn {
     pub fn wrote(&mut self) {
         self.state = match self.state {
             State::Nothing | State::Written => State::Written,
-            State::Waits { .. } => State::Waits { came: true },
+            State::Waits => State::Waits,
+            State::Again { idle, .. } => State::Again { came: true, idle },
         };
     }
 
-    /// Ready when the flush may go. Pending at most once for what it sends, and the task is then run again after those that are
-    /// ready now.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// The task is about to read. True: it has run again without a flush, and what waits goes out first ([`Turn::went`]).
+    pub fn reads(&mut self) -> bool {
+        if matches!(self.state, State::Waits) {
+            self.state = State::Again { came: false, idle: false };
+        }
+        matches!(self.state, State::Again { idle: true, .. })
+    }
+
+    /// It found nothing to read.
+    pub fn found_nothing(&mut self) {
+        if let State::Again { idle, .. } = &mut self.state {
+            *idle = true;
+        }
+    }
+
+    /// What waited is out.
+    pub fn went(&mut self) {
+        self.state = State::Nothing;
+    }
+
+    /// Whether a flush goes now. If not, the task runs again after those that are ready now, and its flush goes then.
+    pub fn goes(&mut self, cx: &Context<'_>) -> bool {
         match self.state {
             State::Nothing => {}
+            State::Waits => return false,
             State::Written if self.at_once > 0 => self.at_once -= 1,
             State::Written => {
-                self.state = State::Waits { came: false };
+                self.state = State::Waits;
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                return false;
             }
-            State::Waits { came: true } => self.next = 0,
-            State::Waits { came: false } => {
+            State::Again { came: true, .. } => self.next = 0,
+            State::Again { came: false, .. } => {
                 self.at_once = self.next;
                 self.next = (2 * self.next + 1).min(AT_ONCE_MAX);
             }
         }
         self.state = State::Nothing;
-        Poll::Ready(())
+        true
     }
 }
 
@@ -74,9 +99,16 @@ impl<S> InTurn<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for InTurn<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for InTurn<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        if self.turn.reads() && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            self.turn.went();
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_pending() {
+            self.turn.found_nothing();
+        }
+        read
     }
 }
 
@@ -100,7 +132,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for InTurn<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.turn.poll(cx));
+        if !self.turn.goes(cx) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -113,20 +147,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for InTurn<S> {
 mod tests {
     use std::task::Waker;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
-    /// One flush of something written: whether it waited. `came`: somebody wrote meanwhile.
+    /// The task runs with something to write: whether its flush waited for a second run, in which `came` was written.
     fn flush(turn: &mut Turn, came: bool) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
+        let cx = Context::from_waker(Waker::noop());
+        assert!(!turn.reads());
+        turn.found_nothing();
         turn.wrote();
-        if turn.poll(&mut cx).is_ready() {
+        if turn.goes(&cx) {
             return false;
         }
+        turn.wrote();
+        assert!(!turn.goes(&cx), "what the same run still writes is no company");
+        assert!(!turn.reads() && !turn.reads(), "something comes in two pieces");
+        turn.found_nothing();
         if came {
             turn.wrote();
         }
-        assert!(turn.poll(&mut cx).is_ready(), "a flush waits once");
-        assert!(turn.poll(&mut cx).is_ready(), "and with nothing to send not at all");
+        assert!(turn.goes(&cx), "a flush waits once");
+        assert!(!turn.reads());
+        assert!(turn.goes(&cx), "and with nothing to send not at all");
         true
     }
 
@@ -144,5 +187,22 @@ mod tests {
         let first = (0..).position(|_| flush(&mut turn, true));
         assert!(first.is_some_and(|first| first <= AT_ONCE_MAX as usize));
         assert!((0..10).all(|_| flush(&mut turn, true)), "company has come: every flush waits again");
+    }
+
+    #[tokio::test]
+    async fn who_flushes_and_then_only_reads_is_heard() {
+        let (here, mut there) = tokio::io::duplex(64);
+        let mut here = InTurn::new(tokio::io::BufWriter::new(here));
+        for _ in 0..10 {
+            here.write_all(b"how are you").await.expect("written");
+            here.flush().await.expect("flushed");
+            let (mut said, mut answered) = ([0; 11], [0; 4]);
+            let answer = async {
+                there.read_exact(&mut said).await.expect("heard");
+                there.write_all(b"well").await.expect("answered");
+            };
+            tokio::join!(async { here.read_exact(&mut answered).await.expect("read") }, answer);
+            assert_eq!((&said, &answered), (b"how are you", b"well"));
+        }
     }
 }
