@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// Batches begin this far apart where enough comes in between.
 const PACE: Duration = Duration::from_millis(3);
-/// Fewer proposals than this in that time are not waited for.
-const COMPANY_MIN: f64 = 18.0;
+/// Where fewer proposals than this come a second, nobody waits for them.
+const COMPANY_PER_S_MIN: f64 = 6_000.0;
 /// How far back the rate looks.
 const MEMORY: Duration = Duration::from_millis(50);
 /// What streams have gathered is called for this long before the batch begins: time to verify it.
@@ -53,7 +53,7 @@ impl Pace {
     /// How the next batch waits for more. None: it begins as soon as there is anything.
     pub(super) fn company(&self, now: Duration) -> Option<Wait> {
         let begin = self.began + PACE;
-        let comes = self.per_s * PACE.as_secs_f64() >= COMPANY_MIN;
+        let comes = self.per_s >= COMPANY_PER_S_MIN;
         (begin > now && comes && now >= self.vain_until).then(|| Wait {
             half: now + (begin - now) / 2,
             call: begin.saturating_sub(CALL).max(now),
