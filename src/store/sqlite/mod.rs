@@ -3,6 +3,7 @@
 //! notices of large batches, a lock and a reserve.
 
 mod lock;
+mod names;
 mod notices;
 mod reader;
 mod reserve;

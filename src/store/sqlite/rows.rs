@@ -115,8 +115,24 @@ pub(super) fn notice_file_bytes(rows: &Connection) -> Result<u64, ReadError> {
 
 /// What a name was given to.
 pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
-    let mut found = rows.prepare_cached("SELECT seq, id FROM names WHERE originator = ?1 AND reference = ?2")?;
-    let mut found = found.query(params![name.0.0, name.1.as_str()])?;
+    let aside = "SELECT seq, id FROM notices
+         WHERE seq >= (SELECT names_before FROM writer) AND originator = ?1 AND reference = ?2";
+    match named_in_table(rows, name)? {
+        None => known(rows, aside, name),
+        known => Ok(known),
+    }
+}
+
+/// The same, where the name is in its table.
+pub(super) fn named_in_table(rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
+    let in_table = "SELECT seq, id FROM names LEFT JOIN notices USING (seq)
+         WHERE names.originator = ?1 AND names.reference = ?2";
+    known(rows, in_table, name)
+}
+
+fn known(rows: &Connection, sql: &str, (originator, reference): &Name) -> Result<Option<Known>, ReadError> {
+    let mut found = rows.prepare_cached(sql)?;
+    let mut found = found.query(params![originator.0, reference.as_str()])?;
     let Some(row) = found.next()? else {
         return Ok(None);
     };
@@ -125,12 +141,30 @@ pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, Rea
     Ok(Some(Known { seq, notice }))
 }
 
-/// The last name that an originator has given, in the order of their bytes.
+/// The names that stand beside their notices alone.
+pub(super) fn names_aside(rows: &Connection) -> Result<Vec<(Name, Known)>, ReadError> {
+    let mut found = rows.prepare_cached(
+        "SELECT seq, id, originator, reference FROM notices WHERE seq >= (SELECT names_before FROM writer)",
+    )?;
+    let (mut found, mut names) = (found.query([])?, Vec::new());
+    while let Some(row) = found.next()? {
+        let seq = seq(row, 0)?;
+        let (originator, reference) = (PartnerNumber(row.get(2)?), row.get::<_, String>(3)?);
+        names.push(((originator, name(originator, &reference)?), Known { seq, notice: notice_id(row, 1, seq)? }));
+    }
+    Ok(names)
+}
+
+/// The last name of an originator that is in the table, in the order of their bytes.
 pub(super) fn last_name(rows: &Connection, originator: PartnerNumber) -> Result<Option<Reference>, ReadError> {
     let mut found = rows.prepare_cached("SELECT max(reference) FROM names WHERE originator = ?1")?;
     let last: Option<String> = found.query_row([originator.0], |row| row.get(0))?;
+    last.map(|last| name(originator, &last)).transpose()
+}
+
+fn name(originator: PartnerNumber, reference: &str) -> Result<Reference, ReadError> {
     let unreadable = |_| ReadError::Damaged(format!("partner {} has given a name that is none", originator.0));
-    last.map(|last| last.parse().map_err(unreadable)).transpose()
+    reference.parse().map_err(unreadable)
 }
 
 /// The block that a statement lies in, and its bit there.

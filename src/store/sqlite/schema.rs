@@ -14,7 +14,7 @@ use super::{SqliteOptions, WriterError};
 /// "Liai": says to `file` and to us whose database this is.
 const APPLICATION_ID: i64 = 0x4c69_6169;
 /// The highest format known here; a higher one is left alone.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 /// Ten statements a page, or two notices of 1 KiB: larger pages write more around each batch, smaller ones send a notice's parts into
 /// overflow chains.
 pub(super) const PAGE_BYTES: u32 = 4 << 10;
@@ -38,16 +38,17 @@ CREATE TABLE entries (
 -- Envelope and parts lie here, or in the notice file from byte `place` on: then `envelope_bytes` and `parts_bytes` say how long they
 -- are. Erased parts have neither bytes nor a length.
 CREATE TABLE notices (
-    seq INTEGER PRIMARY KEY, id BLOB NOT NULL, envelope BLOB, parts BLOB,
-    place INTEGER, envelope_bytes INTEGER, parts_bytes INTEGER,
+    seq INTEGER PRIMARY KEY, id BLOB NOT NULL, originator INTEGER NOT NULL, reference TEXT NOT NULL,
+    envelope BLOB, parts BLOB, place INTEGER, envelope_bytes INTEGER, parts_bytes INTEGER,
     CHECK ((envelope IS NULL) = (place IS NOT NULL) AND (place IS NULL) = (envelope_bytes IS NULL))
 ) STRICT;
 -- Pieces of the notice file that are erased and perhaps not overwritten yet.
 CREATE TABLE wipes (
     place INTEGER PRIMARY KEY, bytes INTEGER NOT NULL
 ) STRICT;
+-- Names of the notices before the writer's `names_before`; later ones stand in `notices` alone.
 CREATE TABLE names (
-    originator INTEGER NOT NULL, reference TEXT NOT NULL, seq INTEGER NOT NULL, id BLOB NOT NULL,
+    originator INTEGER NOT NULL, reference TEXT NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (originator, reference)
 ) STRICT, WITHOUT ROWID;
 -- Which of 64 statements that follow one another a later one is about, a bit for each: an acknowledgement is about hundreds.
@@ -74,12 +75,13 @@ CREATE TABLE notes (
 CREATE TABLE base (
     nth INTEGER PRIMARY KEY, through INTEGER NOT NULL, piece BLOB NOT NULL
 ) STRICT;
--- One row: how often the writer was taken (who finds another number than his own has been succeeded), and how many bytes of the
--- notice file belong to the history.
+-- One row: how often the writer was taken (who finds another number than his own has been succeeded), how many bytes of the
+-- notice file belong to the history, and before which statement every notice's name is in its table.
 CREATE TABLE writer (
-    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, notice_file_bytes INTEGER NOT NULL
+    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, notice_file_bytes INTEGER NOT NULL,
+    names_before INTEGER NOT NULL
 ) STRICT;
-INSERT INTO writer VALUES (1, 0, 0);
+INSERT INTO writer VALUES (1, 0, 0, 0);
 ";
 
 /// Nothing was ever written there: no file, an empty one, or one that a creation was interrupted on.

@@ -1,8 +1,6 @@
 //! The one writer: it commits on the thread that calls it. What the disk does to a commit is told here in the three words that
 //! the sequencer knows: there, no room and nothing written, or the end.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -10,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use liaison_protocol::id::{PartnerNumber, Reference, Seq};
+use liaison_protocol::id::Seq;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::super::check;
@@ -19,6 +17,7 @@ use super::super::{
     WriterError,
 };
 use super::lock::WriterLock;
+use super::names::{Free, Names};
 use super::notices::{FILE_BYTES_MIN, NoticeFile, Place};
 use super::reserve::Reserve;
 use super::{Shared, beside, rows, schema};
@@ -46,16 +45,13 @@ pub(super) struct SqliteWriter {
     notices: NoticeFile,
     /// Bytes of the notice file that belong to the history; what lies behind them nobody counts on.
     notices_end: u64,
-    /// The last name of each originator that has been asked for. Most count upwards, and what comes after the last is free.
-    last_names: HashMap<PartnerNumber, Option<Reference>>,
+    names: Names,
     /// Something was erased since the WAL was last emptied, and still stands in it or in the notice file.
     erased: bool,
     /// Behind the history there may lie what a crash or a batch without room has left in the notice file.
     left: bool,
 }
 
-/// Originators whose last name is remembered; forgetting them only asks the database once more.
-const LAST_NAMES_MAX: usize = 16_384;
 /// Pieces of the notice file overwritten before they are struck off the list.
 const WIPES: usize = 256;
 
@@ -67,6 +63,8 @@ enum Failure {
     NoRoom,
     /// The notice file's disk failed.
     NoticeFile(std::io::Error),
+    /// What is there could not be read.
+    Read(ReadError),
     /// SQLite's word for it.
     Sqlite(rusqlite::Error),
 }
@@ -74,6 +72,12 @@ enum Failure {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
     }
 }
 
@@ -98,7 +102,7 @@ impl SqliteWriter {
             head: rows::head(&connection)?,
             notices,
             notices_end,
-            last_names: HashMap::new(),
+            names: Names::load(&connection)?,
             left: true,
             wal: beside(path, "-wal"),
             wal_bytes: 0,
@@ -182,11 +186,12 @@ impl SqliteWriter {
         Ok(())
     }
 
-    /// One transaction; whatever goes wrong in it, nothing of it stays. The new end of the notice file, if any went there.
-    fn write(&mut self, batch: &Batch) -> Result<Option<u64>, Failure> {
+    /// One transaction; whatever goes wrong in it, nothing of it stays.
+    fn write<'a>(&mut self, batch: &'a Batch) -> Result<Written<'a>, Failure> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // From here to the commit nobody can succeed this writer; before, the notice file may be another's already.
         still_holds(&transaction, self.epoch)?;
+        let free = self.names.of(&transaction, batch)?.map_err(|name| Failure::Refused(check::name_taken(name)))?;
         if self.left {
             self.notices.cut(self.notices_end).map_err(Failure::NoticeFile)?;
             self.left = false;
@@ -223,20 +228,9 @@ impl SqliteWriter {
         if !batch.entries.is_empty() {
             write_head(&transaction, &batch.head)?;
         }
+        let names = self.names.write(&transaction, &free, batch.head.next)?;
         transaction.commit()?;
-        Ok(in_file.map(|(end, _)| end))
-    }
-
-    /// Whether a name comes after every name that its originator has given, in the order of the table's key.
-    fn is_behind_the_last(&mut self, (originator, reference): &Name) -> Result<bool, ReadError> {
-        if self.last_names.len() >= LAST_NAMES_MAX && !self.last_names.contains_key(originator) {
-            self.last_names.clear();
-        }
-        let last = match self.last_names.entry(*originator) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(rows::last_name(&self.connection, *originator)?),
-        };
-        Ok(last.as_ref().is_none_or(|last| last < reference))
+        Ok(Written { notices_end: in_file.map(|(end, _)| end), free, names })
     }
 
     /// Nothing of the batch is there; what it left in the notice file takes room that others need now, and the next batch cuts it off.
@@ -260,10 +254,7 @@ impl Writer for SqliteWriter {
     }
 
     async fn named(&mut self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
-        names
-            .iter()
-            .map(|name| if self.is_behind_the_last(name)? { Ok(None) } else { rows::named(&self.connection, name) })
-            .collect()
+        names.iter().map(|name| self.names.find(&self.connection, name)).collect()
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
@@ -276,28 +267,20 @@ impl Writer for SqliteWriter {
         let written = self.write(batch);
         // The transaction was rolled back when it was dropped. If even that failed, it is not known what the file holds.
         let settled = self.connection.is_autocommit();
-        let in_file = match written {
-            Ok(in_file) => in_file,
+        let Written { notices_end, free, names } = match written {
+            Ok(written) => written,
             Err(Failure::Refused(error)) if settled => return Err(error),
             Err(Failure::NoRoom) if settled => return Err(self.without_room()),
             Err(Failure::Sqlite(error)) if settled && is_full(&error) => return Err(self.without_room()),
             Err(Failure::Sqlite(error)) => return Err(self.fail(&error)),
+            Err(Failure::Read(error)) => return Err(self.fail(&error)),
             Err(Failure::NoticeFile(error)) => return Err(self.fail(&error)),
             Err(Failure::Refused(_) | Failure::NoRoom) => return Err(self.fail(&rusqlite::Error::InvalidQuery)),
         };
         // Durable from here: SQLite has synchronised the WAL. A crash now loses nothing but the news of it.
         self.head = Some(batch.head);
-        self.wal_bytes += wal_bytes(batch, in_file.is_some());
-        for NewNotice { name: (originator, reference), .. } in
-            batch.entries.iter().filter_map(|entry| entry.notice.as_ref())
-        {
-            match self.last_names.get_mut(originator) {
-                Some(last) if last.as_ref().is_none_or(|last| last < reference) => *last = Some(reference.clone()),
-                // Anywhere among the others: a page of its own.
-                _ => self.wal_bytes += u64::from(schema::PAGE_BYTES),
-            }
-        }
-        self.notices_end = in_file.unwrap_or(self.notices_end);
+        self.wal_bytes += wal_bytes(batch, notices_end.is_some()) + self.names.committed(free, names);
+        self.notices_end = notices_end.unwrap_or(self.notices_end);
         self.erased |= !batch.erased.is_empty();
         if !batch.notes.is_empty() {
             let noted = rows::noted(&self.connection);
@@ -330,6 +313,15 @@ impl Drop for SqliteWriter {
     }
 }
 
+/// A batch that is committed.
+struct Written<'a> {
+    /// Where the notice file ends now, if any notice went there.
+    notices_end: Option<u64>,
+    free: Free<'a>,
+    /// The names that stood aside are in the table.
+    names: bool,
+}
+
 /// What becomes of a WAL that has been copied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
@@ -341,9 +333,10 @@ enum After {
 
 /// About what a batch writes to the WAL: its rows in pages that are not quite full, and the edges of the tables.
 fn wal_bytes(batch: &Batch, in_file: bool) -> u64 {
+    let name = |notice: &NewNotice| notice.name.1.as_str().len();
     let notice = |notice: &NewNotice| match in_file {
-        true => 128,
-        false => 128 + notice.envelope.len() + notice.parts.len(),
+        true => 96 + name(notice),
+        false => 96 + name(notice) + notice.envelope.len() + notice.parts.len(),
     };
     let entry = |entry: &NewEntry| {
         let opening = entry.opening.statement.len() + entry.detail.len() + 128;
@@ -430,23 +423,23 @@ fn write_notice(
     place: Option<&Place>,
 ) -> Result<(), Failure> {
     let (originator, reference) = &notice.name;
-    let id = notice.id.0.0;
-    transaction
-        .prepare_cached("INSERT INTO names VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![originator.0, reference.as_str(), seq, id])
-        .map_err(|error| unless_there(error, || check::name_taken(&notice.name)))?;
+    let (id, originator, reference) = (notice.id.0.0, originator.0, reference.as_str());
     match place {
         None => transaction
-            .prepare_cached("INSERT INTO notices (seq, id, envelope, parts) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![seq, id, &notice.envelope[..], &notice.parts[..]])?,
+            .prepare_cached(
+                "INSERT INTO notices (seq, id, originator, reference, envelope, parts)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![seq, id, originator, reference, &notice.envelope[..], &notice.parts[..]])?,
         Some(Place { at, envelope_bytes, parts_bytes }) => {
             let [at, envelope_bytes, parts_bytes] =
                 [at, envelope_bytes, parts_bytes].map(|number| rows::integer(*number));
             transaction
                 .prepare_cached(
-                    "INSERT INTO notices (seq, id, place, envelope_bytes, parts_bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO notices (seq, id, originator, reference, place, envelope_bytes, parts_bytes)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
-                .execute(params![seq, id, at, envelope_bytes, parts_bytes])?
+                .execute(params![seq, id, originator, reference, at, envelope_bytes, parts_bytes])?
         }
     };
     Ok(())

@@ -1,6 +1,7 @@
 //! What only a file can suffer: other programs, newer programs, full disks, flipped bits, copies that should be gone.
 
 mod crash;
+mod names;
 mod notices;
 
 use std::collections::HashSet;
@@ -93,9 +94,9 @@ fn the_writers_connection_synchronises_every_commit_and_overwrites_what_it_remov
 fn fault_93_a_newer_format_is_left_alone() {
     let disk = Disk::new();
     drop(disk.open());
-    disk.tamper("PRAGMA user_version = 3");
-    assert!(matches!(disk.refused(), WriterError::NewerFormat { found: 3, known: 2 }));
-    disk.tamper("PRAGMA user_version = 1");
+    disk.tamper("PRAGMA user_version = 4");
+    assert!(matches!(disk.refused(), WriterError::NewerFormat { found: 4, known: 3 }));
+    disk.tamper("PRAGMA user_version = 2");
     assert!(matches!(disk.refused(), WriterError::Damaged(why) if why.contains("before the first release")));
 }
 
