@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod counts;
 pub mod exchange;
+pub mod gathering;
 pub mod grpc;
 pub mod http;
 pub mod import;

@@ -302,7 +302,7 @@ impl App {
         let guard = guard::of_lines();
         back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
         let counts = self.counts.clone();
-        let incoming = self.door.open(&front).inspect(move |_| counts.lines.add(1));
+        let incoming = self.door.open(&front, exchange.gathering()).inspect(move |_| counts.lines.add(1));
         let stopping = front.clone();
         front.spawn("grpc", async move {
             let server =

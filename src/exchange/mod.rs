@@ -36,9 +36,9 @@ use liaison_protocol::tlog::{hash, proof};
 
 use crate::clock::{Entropy, SharedClock};
 use crate::counts::Counts;
+use crate::gathering::Gathering;
 use crate::peer::{Identity, Peer};
 use crate::policy::CompiledDirectory;
-pub use crate::sequencer::Gathering;
 use crate::sequencer::{Busy, Published, Sequencer, Transmitted};
 use crate::state::View;
 use crate::store::{ReadError, Store};

@@ -139,7 +139,7 @@ mod tests {
         // Who came first and waits for all breaks off: that changes nothing for the others.
         drop(gone);
         tokio::task::yield_now().await;
-        gathering.go();
+        gathering.go(false);
         let mut leaves = Vec::new();
         for judged in all.await {
             let (taken, receipts) = node.exchange.answer_one(judged.expect("judged")).await;

@@ -11,7 +11,7 @@ use prost::Message as _;
 use tokio::sync::futures::OwnedNotified;
 use tonic::Status;
 
-use crate::exchange::Gathering;
+use crate::gathering::Gathering;
 
 /// Notices of one chunk: a millisecond's work.
 const CHUNK_MAX: usize = 64;
@@ -87,8 +87,9 @@ where
         let call = self.call.get_or_insert_with(|| Box::pin(self.gathering.call()));
         let called = call.as_mut().poll(context).is_ready();
         let at_once = || self.under_way.is_empty() && (self.ended || !self.gathering.is_awaited());
-        self.under_way.len() < UNDER_WAY_MAX
-            && (called || self.next.len() >= BESIDE_MIN || self.is_full() || at_once())
+        let goes =
+            called || self.gathering.is_called() || self.next.len() >= BESIDE_MIN || self.is_full() || at_once();
+        goes && self.under_way.len() < UNDER_WAY_MAX
     }
 }
 
@@ -185,7 +186,7 @@ mod tests {
             }
             come(more);
             if called {
-                gathering.go();
+                gathering.go(false);
                 come(0);
             }
             assert_eq!(*sizes.borrow(), begun, "{row}");
@@ -206,6 +207,34 @@ mod tests {
             assert_eq!(answered.iter().sum::<usize>(), first + more, "{row}");
             assert_eq!(answers.next().now_or_never(), Some(None), "{row}: the stream has ended");
         }
+    }
+
+    #[test]
+    fn what_lines_bring_that_are_read_for_the_call_goes_with_it() {
+        let (send, requests) = mpsc::unbounded_channel();
+        let (begun, gathering) = (RefCell::new(Vec::new()), Gathering::default());
+        let mut answers = Chunks::new(
+            stream::unfold(requests, |mut requests| async { Some((requests.recv().await?, requests)) }),
+            gathering.clone(),
+            |chunk: Chunk| {
+                begun.borrow_mut().push(chunk.len());
+                std::future::pending::<()>()
+            },
+        );
+        let mut come = |notices| {
+            (0..notices).for_each(|_| send.send(of(1_000)).expect("taken"));
+            assert!(answers.next().now_or_never().is_none(), "nothing is answered yet");
+        };
+        gathering.wait();
+        gathering.go(true);
+        come(2);
+        assert_eq!(*begun.borrow(), [2]);
+        come(3);
+        assert_eq!(*begun.borrow(), [2, 3], "in two pieces, if the reading was slow");
+        come(1);
+        assert_eq!(*begun.borrow(), [2, 3], "and no more are under way at a time");
+        gathering.wait();
+        drop((send, answers));
     }
 
     #[test]

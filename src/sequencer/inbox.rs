@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::recent::{self, Publisher, Recent};
-use super::{Answer, Gathering, Published};
+use super::{Answer, Published};
+use crate::gathering::Gathering;
 use crate::state::Proposal;
 
 /// Proposals under way in one lane: several full batches, so that the disk never waits for the network.

@@ -5,7 +5,6 @@ mod anchor;
 mod clocks;
 mod edge;
 mod fold;
-mod gathering;
 mod inbox;
 mod outside;
 mod pace;
@@ -18,7 +17,6 @@ mod tests;
 mod transmitted;
 
 pub use edge::StoredParts;
-pub use gathering::Gathering;
 pub use inbox::{Busy, Sequencer};
 pub use published::{Pooled, Published, Stated, pool};
 pub use recent::{Reader, Ready, Recent};

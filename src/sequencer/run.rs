@@ -208,13 +208,16 @@ impl Run {
         let Some(wait) = self.pace.company(clock.monotonic()) else { return false };
         let gathering = &self.inbox.gathering;
         gathering.wait();
-        clock.until(wait.half).await;
+        if !wait.rests {
+            clock.until(wait.half).await;
+        }
         let (half, early) = (clock.monotonic(), gathering.arrived());
         clock.until(wait.call).await;
-        gathering.go();
+        gathering.go(wait.rests);
         clock.until(wait.begin).await;
+        gathering.wait();
         let now = clock.monotonic();
-        self.pace.waited(now, now.saturating_sub(half), gathering.arrived() - early);
+        self.pace.waited(now, wait, now.saturating_sub(half), gathering.arrived() - early);
         true
     }
 

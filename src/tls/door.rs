@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::acceptor::{Accepted, Acceptor, Refused};
 use super::line::{Caller, Ending, Line};
 use super::lines::{Full, Limits, Lines, Slot};
+use crate::gathering::Gathering;
 use crate::shutdown::Shutdown;
 
 /// Lines that wait to be served. They are taken within microseconds; a longer queue would hide a server that hangs.
@@ -31,14 +32,14 @@ const LIMITED_EVENT_INTERVAL: Duration = Duration::from_secs(1);
 /// A bound listener. Nothing is accepted before it is opened.
 pub struct Door {
     listener: TcpListener,
-    entrance: Entrance,
+    acceptor: Arc<Acceptor>,
+    lines: Lines,
 }
 
 impl Door {
     /// Binds; clients can connect and wait from here.
     pub async fn bind(address: SocketAddr, acceptor: Arc<Acceptor>, limits: Limits) -> io::Result<Self> {
-        let lines = Lines::new(limits);
-        Ok(Self { listener: TcpListener::bind(address).await?, entrance: Entrance { acceptor, lines } })
+        Ok(Self { listener: TcpListener::bind(address).await?, acceptor, lines: Lines::new(limits) })
     }
 
     /// Where it listens, with the port the system chose when none was asked for.
@@ -48,14 +49,15 @@ impl Door {
 
     /// Its connections: to count, and to end those of a peer.
     pub fn lines(&self) -> Lines {
-        self.entrance.lines.clone()
+        self.lines.clone()
     }
 
-    /// Begins to accept. Dropping what is returned closes the listener, as does the end of `shutdown`'s stage; lines stay open.
-    pub fn open(self, shutdown: &Shutdown) -> Incoming {
-        let (sender, lines) = mpsc::channel(WAITING_LINES_MAX);
+    /// Begins to accept; lines rest as `gathering` says. Dropping what is returned closes the listener, as does the end of `shutdown`'s stage; lines stay open.
+    pub fn open(self, shutdown: &Shutdown, gathering: &Gathering) -> Incoming {
+        let (sender, waiting) = mpsc::channel(WAITING_LINES_MAX);
         let stage = shutdown.clone();
-        let Self { listener, entrance } = self;
+        let Self { listener, acceptor, lines } = self;
+        let entrance = Entrance { acceptor, lines, gathering: gathering.clone() };
         shutdown.spawn("door", async move {
             tokio::select! {
                 biased;
@@ -64,7 +66,7 @@ impl Door {
                 () = accept_for_ever(|| listener.accept(), &entrance, &sender, &stage) => {}
             }
         });
-        Incoming { lines }
+        Incoming { lines: waiting }
     }
 }
 
@@ -87,6 +89,7 @@ impl Stream for Incoming {
 struct Entrance {
     acceptor: Arc<Acceptor>,
     lines: Lines,
+    gathering: Gathering,
 }
 
 /// Handshakes run in tasks of their own: a slow client holds its own place and nobody's turn.
@@ -162,7 +165,7 @@ impl Entrance {
         self.acceptor.recheck(&accepted)?;
         let clock = self.acceptor.clock().clone();
         let caller = Caller::new(accepted.peer, address, ending, load, clock);
-        Ok(Line::new(accepted.stream, caller, slot, self.lines.limits()))
+        Ok(Line::new(accepted.stream, caller, slot, self.lines.limits(), self.gathering.clone()))
     }
 }
 
@@ -240,6 +243,7 @@ mod tests {
         Entrance {
             acceptor: Arc::new(Acceptor::new(credentials, identities, clock)),
             lines: Lines::new(Limits::default()),
+            gathering: Gathering::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 mod ending;
 mod frames;
 mod silence;
+mod socket;
 
 use std::fmt;
 use std::future::Future;
@@ -25,9 +26,11 @@ use tonic::transport::server::Connected;
 pub(super) use ending::Ending;
 use frames::Frames;
 use silence::Silence;
+use socket::Socket;
 
 use super::lines::{Limits, Load, Slot};
 use crate::clock::SharedClock;
+use crate::gathering::Gathering;
 use crate::peer::Peer;
 
 /// Who is on a line and from where: in the extensions of every request that comes over it.
@@ -102,13 +105,13 @@ impl fmt::Debug for Caller {
 }
 
 /// What TLS runs on. It writes record by record, and an answer is three.
-pub(super) type Wire = BufWriter<TcpStream>;
+pub(super) type Wire = BufWriter<Socket>;
 
 /// Records that wait for their flush. More goes out at once.
 const WRITE_BYTES: usize = 16 << 10;
 
 pub(super) fn wire(tcp: TcpStream) -> Wire {
-    BufWriter::with_capacity(WRITE_BYTES, tcp)
+    BufWriter::with_capacity(WRITE_BYTES, Socket::new(tcp))
 }
 
 /// An accepted connection, for HTTP/2: whoever flushes must go on to read ([`Turn`]).
@@ -124,7 +127,14 @@ pub struct Line {
 }
 
 impl Line {
-    pub(super) fn new(stream: TlsStream<Wire>, caller: Caller, slot: Slot, limits: &Limits) -> Self {
+    pub(super) fn new(
+        mut stream: TlsStream<Wire>,
+        caller: Caller,
+        slot: Slot,
+        limits: &Limits,
+        gathering: Gathering,
+    ) -> Self {
+        stream.get_mut().0.get_mut().may_rest(gathering, caller.clock.clone());
         Self {
             stream,
             cut: Box::pin(caller.ending.is_cut()),
@@ -205,6 +215,9 @@ impl AsyncRead for Line {
             if this.frames.came(came, this.caller.clock.monotonic()) {
                 this.caller.abused("control_frames", 0);
                 return Poll::Ready(Err(io::Error::other("too many frames that open no stream")));
+            }
+            if this.frames.opened() {
+                this.stream.get_mut().0.get_mut().stay_awake();
             }
             if result.is_err() {
                 // An alert that says why. It goes if there is room for it; nobody polls this line again.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use liaison::gathering::Gathering;
 use liaison::tls::{Caller, Limits, with_limits};
 use liaison_protocol::id::Micros;
 use tonic::service::interceptor::InterceptedService;
@@ -36,7 +37,7 @@ async fn fault_20_handlers_see_the_peer_and_its_streams_end_with_its_line() {
         *sees.lock().unwrap() = Some(caller.ok_or_else(|| Status::internal("no caller"))?);
         Ok(request)
     });
-    let (incoming, stage) = (door.open(&house.shutdown), house.shutdown.clone());
+    let (incoming, stage) = (door.open(&house.shutdown, &Gathering::default()), house.shutdown.clone());
     house.shutdown.spawn("grpc", async move {
         with_limits(Server::builder())
             .add_service(health)

@@ -13,6 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use liaison::authority::pki::{create_certificate_file, create_key_file};
 use liaison::clock::Clock;
+use liaison::gathering::Gathering;
 use liaison::peer::{Identities, Owner, Pins};
 use liaison::shutdown::Shutdown;
 use liaison::tls::{Acceptor, Caller, Credentials, Door, Limits, Line, Lines};
@@ -168,7 +169,7 @@ impl House {
 
     pub(super) async fn open_with(limits: Limits) -> Self {
         let (door, mut house) = Self::build(limits).await;
-        let mut incoming = door.open(&house.shutdown);
+        let mut incoming = door.open(&house.shutdown, &Gathering::default());
         let (sender, callers) = mpsc::unbounded_channel();
         house.callers = callers;
         let shutdown = house.shutdown.clone();

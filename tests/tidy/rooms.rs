@@ -22,9 +22,11 @@ const ROOMS: &[Room] = &[
     Room { name: "counts", may_use: &[], tokio: Tokio::Not },
     Room { name: "telemetry", may_use: &["clock", "config"], tokio: Tokio::Not },
     Room { name: "shutdown", may_use: &["clock"], tokio: Tokio::All },
+    // When the lines are read and the streams go: docs/decisions/0011.
+    Room { name: "gathering", may_use: &[], tokio: Tokio::SyncOnly },
     Room {
         name: "world",
-        may_use: &["clock", "policy", "state", "store", "sequencer", "exchange", "peer", "counts"],
+        may_use: &["clock", "policy", "state", "store", "sequencer", "exchange", "peer", "counts", "gathering"],
         tokio: Tokio::All,
     },
     Room { name: "config", may_use: &[], tokio: Tokio::Not },
@@ -35,16 +37,16 @@ const ROOMS: &[Room] = &[
     Room { name: "store", may_use: &[], tokio: Tokio::SyncOnly },
     Room {
         name: "sequencer",
-        may_use: &["state", "store", "clock", "shutdown", "policy", "counts"],
+        may_use: &["state", "store", "clock", "shutdown", "policy", "counts", "gathering"],
         tokio: Tokio::All,
     },
     Room {
         name: "exchange",
-        may_use: &["peer", "policy", "state", "store", "sequencer", "clock", "counts"],
+        may_use: &["peer", "policy", "state", "store", "sequencer", "clock", "counts", "gathering"],
         tokio: Tokio::All,
     },
-    Room { name: "tls", may_use: &["peer", "config", "shutdown", "clock"], tokio: Tokio::All },
-    Room { name: "grpc", may_use: &["exchange", "peer", "shutdown"], tokio: Tokio::All },
+    Room { name: "tls", may_use: &["peer", "config", "shutdown", "clock", "gathering"], tokio: Tokio::All },
+    Room { name: "grpc", may_use: &["exchange", "peer", "shutdown", "gathering"], tokio: Tokio::All },
     Room {
         name: "http",
         may_use: &["exchange", "peer", "shutdown", "clock", "counts", "telemetry"],

@@ -13,6 +13,7 @@ const CONTROL_FRAMES_MAX: u32 = 10_000;
 const PERIOD: Duration = Duration::from_secs(10);
 
 const HEAD_BYTES: usize = 9;
+const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
@@ -56,12 +57,13 @@ pub(super) struct Frames {
     going: Heads,
     control: u32,
     period_ends: Duration,
+    opened: bool,
 }
 
 impl Frames {
     pub(super) fn new(now: Duration) -> Self {
         let coming = Heads { skip: PREFACE_BYTES, ..Heads::default() };
-        Self { coming, going: Heads::default(), control: 0, period_ends: now + PERIOD }
+        Self { coming, going: Heads::default(), control: 0, period_ends: now + PERIOD, opened: false }
     }
 
     /// Whether the other end has sent too many.
@@ -69,11 +71,17 @@ impl Frames {
         if now >= self.period_ends {
             (self.control, self.period_ends) = (0, now + PERIOD);
         }
-        let control = &mut self.control;
+        let Self { control, opened, .. } = self;
         self.coming.feed(bytes, |kind, _| {
+            *opened |= kind == HEADERS;
             *control += u32::from(matches!(kind, PRIORITY | SETTINGS | PING) || kind > LAST_KNOWN);
         });
         self.control > CONTROL_FRAMES_MAX
+    }
+
+    /// Whether calls have been opened since this was last asked.
+    pub(super) fn opened(&mut self) -> bool {
+        std::mem::take(&mut self.opened)
     }
 
     /// The error for which h2 hangs up, if these bytes say so (RFC 9113, section 7).
@@ -108,6 +116,9 @@ mod tests {
             let mut frames = Frames::new(Duration::ZERO);
             assert!(some.chunks(step).all(|piece| !frames.came(piece, Duration::ZERO)));
             assert_eq!(frames.control, 3, "in pieces of {step}");
+            assert!(!frames.opened());
+            assert!(!frames.came(&frame(HEADERS, b"a call"), Duration::ZERO));
+            assert!(frames.opened() && !frames.opened(), "once");
         }
         let mut frames = Frames::new(Duration::ZERO);
         assert!(!frames.came(&[0; PREFACE_BYTES], Duration::ZERO));
