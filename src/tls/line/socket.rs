@@ -274,8 +274,9 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_watched_again_when_it_may_not_rest_any_more_or_brought_nothing_or_a_call() {
-        let (nothing_more, may_not, next): (fn(&Gathering), fn(&Gathering), fn(&Gathering)) =
-            (Gathering::wait_no_more, |gathering| gathering.go(false), |gathering| gathering.go(true));
+        type End = fn(&Gathering);
+        let nothing_more: End = Gathering::wait_no_more;
+        let (may_not, next): (End, End) = (|gathering| gathering.go(false), |gathering| gathering.go(true));
         for (end, brought, call) in
             [(nothing_more, true, false), (may_not, true, false), (next, false, false), (next, true, true)]
         {
@@ -316,7 +317,8 @@ mod tests {
         let much = vec![7; 32 << 20];
         let mut all = vec![0; much.len()];
         let (wrote, read) = tokio::join!(here.write_all(&much), there.read_exact(&mut all));
-        (wrote.expect("taken"), read.expect("there"));
+        wrote.expect("taken");
+        read.expect("there");
         assert!(!rests(&here) && all == much);
         here.shutdown().await.expect("ended");
         assert_eq!(there.read(&mut answer).await.expect("an end"), 0);
