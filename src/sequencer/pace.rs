@@ -78,6 +78,7 @@ impl Pace {
     /// This wait is over, in whose second half, which took so long, so many came.
     pub(super) fn waited(&mut self, now: Duration, wait: Wait, second_half: Duration, late: u64) {
         if std::mem::replace(&mut self.rested, wait.rests) || wait.rests {
+            // Nobody knows what came when.
             return;
         }
         self.expected += self.per_s * second_half.as_secs_f64();

@@ -215,6 +215,7 @@ impl Run {
         clock.until(wait.call).await;
         gathering.go(wait.rests);
         clock.until(wait.begin).await;
+        // What comes from here on goes with the batch after this one.
         gathering.wait();
         let now = clock.monotonic();
         self.pace.waited(now, wait, now.saturating_sub(half), gathering.arrived() - early);
