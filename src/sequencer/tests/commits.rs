@@ -161,7 +161,8 @@ async fn fault_88_recipients_sign_while_submissions_are_more_than_are_taken() {
     let flood = sequencer.append(vec![first.clone(); PROPOSALS_MAX - 1]);
     let more = sequencer.append(vec![first.clone(); 2]);
     let signs = sequencer.append(vec![rig.world.acknowledge("DE", &[(leaf, id, Verdict::Accepted)])]);
-    let (slow, flood, more, signs, _) = futures_util::join!(slow, flood, more, signs, async { release.send(()) });
+    let all = async { futures_util::join!(slow, flood, more, signs, async { release.send(()) }) };
+    let (slow, flood, more, signs, _) = super::while_time_passes(&rig, all).await;
     assert!(matches!(more, Err(Busy::Full)), "{more:?}");
     let [Answer::Stated(slow), Answer::Stated(signs)] =
         [slow.expect("taken").remove(0), signs.expect("taken").remove(0)]
@@ -170,7 +171,7 @@ async fn fault_88_recipients_sign_while_submissions_are_more_than_are_taken() {
     };
     assert_eq!(signs.seq, Seq(slow.seq.0 + 1));
     assert_eq!(flood.expect("taken").len(), PROPOSALS_MAX - 1);
-    assert_refolds(&rig, &running).await;
+    super::while_time_passes(&rig, assert_refolds(&rig, &running)).await;
 }
 
 #[tokio::test]

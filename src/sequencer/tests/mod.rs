@@ -39,6 +39,21 @@ fn eventually(rig: &Rig, mut done: impl FnMut() -> bool) {
     panic!("it never happened");
 }
 
+/// Awaits while time passes: where much is coming, a batch waits for company.
+async fn while_time_passes<T>(rig: &Rig, work: impl Future<Output = T>) -> T {
+    let passes = async {
+        loop {
+            rig.clock.advance(std::time::Duration::from_millis(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = passes => never,
+    }
+}
+
 fn with_view<T>(running: &Running, read: impl FnOnce(&View) -> T) -> T {
     read(&running.view.read().expect("no panic"))
 }
