@@ -136,20 +136,29 @@ impl Collecting {
 
     async fn frame(&mut self, published: &Published, due: Vec<Due>) -> Result<Option<Frame>, Refusal> {
         let me = self.caller.partner.number;
-        let edition = self.exchange.edition(published, &due).await?;
-        due.iter().take(edition.count()).for_each(|due| self.cursor.pass(*due));
+        let (edition, from, at_once) = match self.exchange.editions.serving(&due) {
+            Some((edition, from)) => (edition, from, true),
+            None => (self.exchange.printed(published, &due).await?, 0, false),
+        };
+        due.iter().take(edition.covers(from).len()).for_each(|due| self.cursor.pass(*due));
         self.sent = (!edition.full).then(|| self.exchange.clock.monotonic());
-        // Settled meanwhile, by another of the caller's systems or by time.
-        let waiting: Vec<_> = {
+        let waiting: Vec<_> = if at_once {
+            edition.notices(from).collect()
+        } else {
+            // Settled while it was printed, by another of the caller's systems or by time.
             let view = self.exchange.view();
-            edition.notices.iter().filter(|notice| view.waits(notice.seq, me)).collect()
+            edition.notices(from).filter(|(_, notice)| view.waits(notice.seq, me)).collect()
         };
         if waiting.is_empty() {
             return Ok(None);
         }
-        let frame = Frame::of(token(self.cursor), &edition, &waiting, me, &mut self.own);
+        let mut frame = Frame::of(token(self.cursor), edition.clone());
+        for (nth, notice) in &waiting {
+            let Some(item) = self.own.of(me, &notice.recipients) else { continue };
+            frame.show(*nth, item);
+        }
         self.exchange.counts.delivered.add(waiting.len() as u64);
-        self.exchange.transmitted.mark(me, waiting.iter().map(|notice| notice.seq));
+        self.exchange.transmitted.mark(me, waiting.iter().map(|(_, notice)| notice.seq));
         Ok(Some(frame))
     }
 }

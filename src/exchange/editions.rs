@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use liaison_protocol::id::Seq;
+use liaison_protocol::proto;
 use liaison_protocol::reason::{Reason, Refusal};
 use prost::Message as _;
 
+use super::frame::{Pieces, delivery_field};
 use super::history::{Shown, erased};
 use super::{Exchange, unreadable};
 use crate::policy::RecipientSet;
@@ -30,7 +32,11 @@ pub(super) struct Edition {
     /// More was due when it was made than it holds.
     pub(super) full: bool,
     /// Of these, what was open when it was made.
-    pub(super) notices: Vec<Printed>,
+    notices: Vec<Printed>,
+    /// The `deliveries` fields of a frame, one for each notice.
+    pub(super) deliveries: Pieces,
+    /// A serialized `Receipt` without items for each notice.
+    pub(super) receipts: Pieces,
     /// The signed note.
     pub(super) checkpoint: Bytes,
     /// The pool of all paths.
@@ -40,11 +46,9 @@ pub(super) struct Edition {
 /// One notice of an edition.
 #[derive(Debug)]
 pub(super) struct Printed {
+    /// Its place among what the edition answers for.
+    place: usize,
     pub(super) seq: Seq,
-    /// A serialized `Delivery`.
-    pub(super) delivery: Bytes,
-    /// A serialized `Receipt` without items.
-    pub(super) receipt: Bytes,
     pub(super) recipients: Arc<RecipientSet>,
 }
 
@@ -53,28 +57,36 @@ pub(super) struct Printed {
 pub(super) struct Editions(Mutex<VecDeque<Arc<Edition>>>);
 
 impl Edition {
-    /// How many of what was due it answers for.
-    pub(super) fn count(&self) -> usize {
-        self.covers.len()
+    /// How much it answers for, from a place on.
+    pub(super) fn covers(&self, from: usize) -> &[Seq] {
+        &self.covers[from..]
+    }
+
+    /// The notices from a place on, each with its number among all of the edition.
+    pub(super) fn notices(&self, from: usize) -> impl Iterator<Item = (usize, &Printed)> {
+        let first = self.notices.partition_point(|notice| notice.place < from);
+        self.notices.iter().enumerate().skip(first)
     }
 
     fn bytes(&self) -> usize {
-        let notices = self.notices.iter().map(|notice| notice.delivery.len() + notice.receipt.len());
-        notices.sum::<usize>() + self.hashes.len()
+        self.deliveries.bytes() + self.receipts.bytes() + self.hashes.len()
     }
 
-    /// Whether it begins what is due, with a good part of it: whoever is far behind is not held up by many small ones.
-    fn serves(&self, due: &[Due]) -> bool {
-        2 * self.covers.len() >= due.len()
-            && self.covers.len() <= due.len()
-            && self.covers.iter().zip(due).all(|(seq, due)| *seq == due.seq)
+    /// From which place on it answers for what is due, or for a good part of it: whoever is far behind is not held up by many small
+    /// ones. Who came later than others goes on from where they meet, and from there on is sent what they are.
+    fn serves(&self, due: &[Due]) -> Option<usize> {
+        let from = self.covers.iter().position(|seq| *seq == due[0].seq)?;
+        let rest = self.covers(from);
+        let good = 2 * rest.len() >= due.len() && rest.len() <= due.len();
+        (good && rest.iter().zip(due).all(|(seq, due)| *seq == due.seq)).then_some(from)
     }
 }
 
 impl Editions {
-    fn serving(&self, due: &[Due]) -> Option<Arc<Edition>> {
+    /// An edition and the place in it from which on it is what is due, which is not empty, or the beginning of that.
+    pub(super) fn serving(&self, due: &[Due]) -> Option<(Arc<Edition>, usize)> {
         let editions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        editions.iter().rev().find(|edition| edition.serves(due)).cloned()
+        editions.iter().rev().find_map(|edition| edition.serves(due).map(|from| (edition.clone(), from)))
     }
 
     fn keep(&self, edition: Arc<Edition>) {
@@ -95,11 +107,8 @@ impl Editions {
 }
 
 impl Exchange {
-    /// An edition that begins what is due, which is not empty.
-    pub(super) async fn edition(&self, published: &Published, due: &[Due]) -> Result<Arc<Edition>, Refusal> {
-        if let Some(edition) = self.editions.serving(due) {
-            return Ok(edition);
-        }
+    /// A new edition of what is due, which is not empty, as much of it as one holds.
+    pub(super) async fn printed(&self, published: &Published, due: &[Due]) -> Result<Arc<Edition>, Refusal> {
         let edition = Arc::new(self.print(published, due).await?);
         self.editions.keep(edition.clone());
         Ok(edition)
@@ -108,20 +117,21 @@ impl Exchange {
     async fn print(&self, published: &Published, due: &[Due]) -> Result<Edition, Refusal> {
         let ready = self.ready(due).await?;
         let covers: Vec<_> = due.iter().take(ready.len()).map(|due| due.seq).collect();
-        let (mut shown, mut printed) = (Vec::new(), Vec::new());
-        for (seq, Ready { delivery, opening }) in covers.iter().copied().zip(ready) {
+        let (mut shown, mut notices, mut deliveries) = (Vec::new(), Vec::new(), Pieces::default());
+        for (place, Ready { delivery, opening }) in ready.into_iter().enumerate() {
+            let seq = covers[place];
             // Closed meanwhile, by time or by other systems of its last recipient.
             let open = self.view().open(seq).map(|open| open.recipients().clone());
             let Some(recipients) = open else { continue };
             shown.push(Shown { seq, opening, items: Vec::new() });
-            printed.push(Printed { seq, delivery, receipt: Bytes::new(), recipients });
+            notices.push(Printed { place, seq, recipients });
+            deliveries.push(|room| delivery_field(&delivery, room));
         }
-        let receipts = self.receipts(published, shown).await?;
-        for (notice, receipt) in printed.iter_mut().zip(&receipts.receipts) {
-            notice.receipt = receipt.encode_to_vec().into();
-        }
+        let proto::Receipts { checkpoint, hashes, receipts: proven } = self.receipts(published, shown).await?;
+        let mut receipts = Pieces::default();
+        proven.iter().for_each(|receipt| receipts.push(|room| receipt.encode_raw(room)));
         let full = covers.len() < due.len();
-        Ok(Edition { covers, full, notices: printed, checkpoint: receipts.checkpoint, hashes: receipts.hashes })
+        Ok(Edition { covers, full, notices, deliveries, receipts, checkpoint, hashes })
     }
 
     /// What is due, as much of it from the first on as one edition holds; from memory where it was accepted lately.

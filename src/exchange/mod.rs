@@ -17,7 +17,7 @@ pub use acknowledge::{Acknowledged, ItemAnswer};
 pub use collect::Collecting;
 pub use directories::{Adopting, CannotAdopt, Directories};
 pub use evidence::{Evidence, NoticeName, Outcome};
-pub use frame::{Frame, FrameReceipts};
+pub use frame::Frame;
 pub use log::{Consistency, Inclusion};
 pub use mailbox::Waiting;
 pub use submit::{Judged, Submission, Taken};

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::Buf as _;
+use bytes::{Buf as _, BufMut};
 use liaison_protocol::limits::{ITEMS_MAX, PARTS_MAX};
 use liaison_protocol::proto;
 use liaison_protocol::receipt::ACKNOWLEDGED_ITEM;
@@ -13,6 +13,7 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::status;
+use crate::exchange::Frame;
 
 /// A request whose shape is known.
 pub trait Request: Message + Default + Send + 'static {
@@ -64,6 +65,34 @@ requests! {
     ReloadRequest [];
 }
 
+/// What is answered: a message, or the bytes of one that are put together in another way.
+pub(super) trait Answer: Send + 'static {
+    /// Bytes of the serialized message.
+    fn length(&self) -> usize;
+    /// Writes it.
+    fn write(&self, room: &mut impl BufMut);
+}
+
+impl<T: Message + 'static> Answer for T {
+    fn length(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn write(&self, room: &mut impl BufMut) {
+        self.encode_raw(room);
+    }
+}
+
+impl Answer for Frame {
+    fn length(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn write(&self, room: &mut impl BufMut) {
+        self.encode_raw(room);
+    }
+}
+
 /// The codec of all our services.
 pub(super) struct Checked<T, U>(PhantomData<(T, U)>);
 
@@ -73,7 +102,7 @@ impl<T, U> Default for Checked<T, U> {
     }
 }
 
-impl<T: Message + Send + 'static, U: Request> Codec for Checked<T, U> {
+impl<T: Answer, U: Request> Codec for Checked<T, U> {
     type Encode = T;
     type Decode = U;
     type Encoder = Encode<T>;
@@ -91,14 +120,14 @@ impl<T: Message + Send + 'static, U: Request> Codec for Checked<T, U> {
 /// Writes an answer.
 pub(super) struct Encode<T>(PhantomData<T>);
 
-impl<T: Message> Encoder for Encode<T> {
+impl<T: Answer> Encoder for Encode<T> {
     type Item = T;
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         // Once, and as much as it takes: a growing buffer would be copied again and again.
-        buffer.reserve(item.encoded_len());
-        item.encode_raw(buffer);
+        buffer.reserve(item.length());
+        item.write(buffer);
         Ok(())
     }
 }

@@ -1,15 +1,25 @@
 //! Collecting: notices from the caller's own mailbox, each with its receipt, and what the log says of them.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use liaison_protocol::envelope::Envelope;
 use liaison_protocol::envelope::MANIFEST_TYPE;
 use liaison_protocol::id::{LeafIndex, NoticeId, PartnerId, Reference};
 use liaison_protocol::manifest::{Manifest, SignedManifest};
 use liaison_protocol::proto;
 use liaison_protocol::receipt::{Consigned, Consignments, Receipt};
-use tonic::Streaming;
+use liaison_protocol::wire::{self, Value};
+use prost::Message as _;
+use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Request, Status, Streaming};
+use tonic_prost::ProstEncoder;
 
 use crate::{Client, ClientError};
+
+/// `CollectResponse.resume_token`.
+const RESUME_TOKEN: u32 = 1;
+/// `CollectResponse.deliveries`.
+const DELIVERIES: u32 = 2;
 
 /// A notice from the mailbox. Its signature and receipt are what the caller checks; its name has been computed from its bytes.
 #[derive(Clone, Debug)]
@@ -43,43 +53,84 @@ impl Delivered {
     }
 }
 
-/// Notices as they came together, for whoever needs no more of them than that they are proven.
+/// Notices as they came together, for whoever needs no more of them than that they are proven: serialized, until they are read.
 #[derive(Debug)]
 pub struct Frame {
-    deliveries: Vec<proto::Delivery>,
-    receipts: proto::Receipts,
+    answer: Bytes,
+    resume_token: Bytes,
+    notices: usize,
 }
 
 impl Frame {
     /// How many notices; none in a heartbeat.
     pub fn len(&self) -> usize {
-        self.deliveries.len()
+        self.notices
     }
 
     /// Whether it is a heartbeat.
     pub fn is_empty(&self) -> bool {
-        self.deliveries.is_empty()
+        self.notices == 0
     }
 
     /// Checks all receipts together, and names the notices.
     pub fn check(&self, consignments: &mut Consignments) -> Result<Vec<Consigned>, ClientError> {
-        let envelopes = self.deliveries.iter().map(|delivery| &delivery.envelope);
-        consignments.check(&self.receipts, envelopes).map_err(|not| ClientError::Unproven(not.to_string()))
+        consignments.check(&self.answer).map_err(|not| ClientError::Unproven(not.to_string()))
     }
 
     /// The notices one by one, each with its receipt.
     pub fn read(self) -> Result<Vec<Delivered>, ClientError> {
+        let undecodable = |error: prost::DecodeError| ClientError::Unproven(error.to_string());
+        let proto::CollectResponse { deliveries, receipts, .. } =
+            proto::CollectResponse::decode(self.answer).map_err(undecodable)?;
+        let receipts = receipts.unwrap_or_default();
         let read = |(nth, delivery): (usize, proto::Delivery)| {
-            Delivered::read(delivery.envelope, delivery.parts, Receipt::cut(&self.receipts, nth))
+            Delivered::read(delivery.envelope, delivery.parts, Receipt::cut(&receipts, nth))
         };
-        self.deliveries.into_iter().enumerate().map(read).collect()
+        deliveries.into_iter().enumerate().map(read).collect()
+    }
+}
+
+/// Sends a request and leaves what comes as it is.
+#[derive(Default)]
+struct Frames;
+
+impl Codec for Frames {
+    type Encode = proto::CollectRequest;
+    type Decode = Frame;
+    type Encoder = ProstEncoder<proto::CollectRequest>;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::default()
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Decoder for Frames {
+    type Item = Frame;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Frame>, Status> {
+        let answer = buffer.copy_to_bytes(buffer.remaining());
+        let (mut resume_token, mut notices) = (Bytes::new(), 0);
+        for field in wire::fields(&answer) {
+            match field.map_err(|problem| Status::internal(format!("CollectResponse {problem}")))? {
+                (RESUME_TOKEN, Value::Bytes(token)) => resume_token = Bytes::copy_from_slice(token),
+                (DELIVERIES, Value::Bytes(_)) => notices += 1,
+                _ => {}
+            }
+        }
+        Ok(Some(Frame { answer, resume_token, notices }))
     }
 }
 
 /// A mailbox being collected.
 pub struct Collecting {
     client: Client,
-    frames: Streaming<proto::CollectResponse>,
+    frames: Streaming<Frame>,
     resume_token: Bytes,
 }
 
@@ -87,7 +138,12 @@ impl Client {
     /// Begins to collect, from the start or from a token.
     pub async fn collect(&self, resume_token: Bytes, until_idle: bool) -> Result<Collecting, ClientError> {
         let request = proto::CollectRequest { resume_token: resume_token.clone(), until_idle };
-        let frames = self.exchange().collect(request).await.map_err(|status| self.refused(&status))?;
+        let mut line = self.line();
+        let lost = |error: tonic::transport::Error| self.refused(&Status::unknown(format!("the line: {error}")));
+        line.ready().await.map_err(lost)?;
+        let path = PathAndQuery::from_static("/liaison.v1.ExchangeService/Collect");
+        let frames = line.server_streaming(Request::new(request), path, Frames).await;
+        let frames = frames.map_err(|status| self.refused(&status))?;
         Ok(Collecting { client: self.clone(), frames: frames.into_inner(), resume_token })
     }
 
@@ -137,8 +193,8 @@ impl Collecting {
     pub async fn frame(&mut self) -> Result<Option<Frame>, ClientError> {
         let frame = self.frames.message().await.map_err(|status| self.client.refused(&status))?;
         let Some(frame) = frame else { return Ok(None) };
-        self.resume_token = frame.resume_token;
-        Ok(Some(Frame { deliveries: frame.deliveries, receipts: frame.receipts.unwrap_or_default() }))
+        self.resume_token = frame.resume_token.clone();
+        Ok(Some(frame))
     }
 
     /// Where to continue after what has been read.

@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tonic::client::Grpc;
 use tonic::transport::Channel;
 
 use crate::ClientError;
@@ -125,6 +126,11 @@ impl Client {
 
     pub(crate) fn log(&self) -> LogServiceClient<Channel> {
         LogServiceClient::new(self.channel.clone())
+    }
+
+    /// The line itself, for a call that is not made as the others are.
+    pub(crate) fn line(&self) -> Grpc<Channel> {
+        Grpc::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(crate) fn refused(&self, status: &tonic::Status) -> ClientError {

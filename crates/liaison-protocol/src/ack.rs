@@ -6,7 +6,7 @@ use prost::Message as _;
 use crate::envelope::{Envelope, Expect, Proven};
 use crate::id::{Hash, LeafIndex, Micros, NetworkId, NoticeId, Origin, PartnerId, SystemId};
 use crate::limits::{AHEAD_MAX_US, ITEMS_MAX, REASON_BYTES_MAX};
-use crate::manifest::{known, name, time, words};
+use crate::manifest::{Nth, known, name, time, words};
 use crate::proto::{self, Verdict};
 use crate::reason::{Reason, Refusal};
 use crate::tlog::entry::Salt;
@@ -64,17 +64,17 @@ pub struct Item {
 impl Item {
     /// Reads an item strictly.
     pub fn read(item: &proto::AcknowledgedItem, nth: usize) -> Result<Self, Refusal> {
-        let path = |field: &str| format!("items[{nth}].{field}");
-        let verdict = known(item.verdict(), &path("verdict"))?;
+        let path = |field| Nth { of: "items", nth, field };
+        let verdict = known(item.verdict(), path("verdict"))?;
         if (verdict == Verdict::Refused) == item.reason.is_empty() {
-            return Err(Refusal::field(&path("reason"), "goes with REFUSED and with REFUSED only"));
+            return Err(Refusal::field(path("reason"), "goes with REFUSED and with REFUSED only"));
         }
-        words(&item.reason, &path("reason"), REASON_BYTES_MAX)?;
+        words(&item.reason, path("reason"), REASON_BYTES_MAX)?;
         Ok(Self {
-            salt: Salt::from_slice(&item.salt).ok_or_else(|| Refusal::field(&path("salt"), "not 32 bytes"))?,
+            salt: Salt::from_slice(&item.salt).ok_or_else(|| Refusal::field(path("salt"), "not 32 bytes"))?,
             leaf: LeafIndex(item.leaf_index),
             notice: NoticeId::from_slice(&item.notice_id)
-                .ok_or_else(|| Refusal::field(&path("notice_id"), "not 32 bytes"))?,
+                .ok_or_else(|| Refusal::field(path("notice_id"), "not 32 bytes"))?,
             verdict,
             reason: item.reason.clone(),
         })

@@ -18,13 +18,16 @@ pub const ACKNOWLEDGEMENT_TYPE: &str = "application/vnd.liaison.acknowledgement.
 /// Payload type of a directory head.
 pub const DIRECTORY_HEAD_TYPE: &str = "application/vnd.liaison.directory-head.v1+protobuf";
 
+/// `Envelope.payload`.
+const PAYLOAD: u32 = 1;
+
 static SIGNATURE: Shape =
     Shape { name: "Signature", fields: &[one(1, "sig", Kind::Bytes), one(2, "keyid", Kind::Text)] };
 /// The shape of an envelope. One with a thousand signatures is refused by its count, before any is looked at.
 pub static ENVELOPE: Shape = Shape {
     name: "Envelope",
     fields: &[
-        one(1, "payload", Kind::Bytes),
+        one(PAYLOAD, "payload", Kind::Bytes),
         one(2, "payload_type", Kind::Text),
         many(3, "signatures", Kind::Message(&SIGNATURE), SIGNATURES_MAX),
     ],
@@ -39,9 +42,10 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
     encoding
 }
 
-/// Everything of the encoding but the payload, which is its end.
+/// Everything of the encoding but the payload, which is its end: `DSSEv1`, length and type, length of the payload.
 fn encoding_head(payload_type: &str, payload: &[u8]) -> String {
-    format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len())
+    // Not by `format!`, which takes longer than the hash of a short payload.
+    ["DSSEv1 ", &payload_type.len().to_string(), " ", payload_type, " ", &payload.len().to_string(), " "].concat()
 }
 
 /// An envelope that has been parsed and is not believed yet.
@@ -56,17 +60,8 @@ pub struct Envelope {
 impl Envelope {
     /// Parses a serialized `Envelope` of at most 68 KiB; what it carries is not looked at.
     pub fn parse(bytes: Bytes) -> Result<Self, Refusal> {
-        if bytes.len() > ENVELOPE_BYTES_MAX {
-            return Err(Refusal::new(
-                Reason::TooLarge,
-                format!("envelope: {} bytes, at most {ENVELOPE_BYTES_MAX}", bytes.len()),
-            )
-            .with("limit_bytes", ENVELOPE_BYTES_MAX));
-        }
-        let envelope: proto::Envelope = wire::decode(bytes.clone(), &ENVELOPE).map_err(|malformed| {
-            let count = malformed.path == ".signatures" && matches!(malformed.problem, wire::Problem::TooMany(_));
-            if count { Refusal::new(Reason::SignatureCount, malformed.to_string()) } else { malformed.into() }
-        })?;
+        small_enough(&bytes)?;
+        let envelope: proto::Envelope = wire::decode(bytes.clone(), &ENVELOPE).map_err(refused)?;
         if envelope.payload_type.len() > PAYLOAD_TYPE_BYTES_MAX {
             return Err(Refusal::field("Envelope.payload_type", "longer than 128 bytes"));
         }
@@ -104,7 +99,7 @@ impl Envelope {
 
     /// SHA-256 of the pre-authentication encoding under a type: what names the payload.
     pub fn digest(&self, payload_type: &str) -> Hash {
-        Hash::of(&[encoding_head(payload_type, &self.payload).as_bytes(), &self.payload])
+        digest(payload_type, &self.payload)
     }
 
     /// Believes the payload if one of the keys expected made its one signature. The type, the network and the usage come from
@@ -183,6 +178,34 @@ impl Envelope {
     pub(crate) fn payload_type(&self) -> &str {
         &self.payload_type
     }
+}
+
+/// SHA-256 of the pre-authentication encoding under a type of what a serialized envelope carries, as [`Envelope::digest`] has it.
+pub fn digest_of(envelope: &[u8], payload_type: &str) -> Result<Hash, Refusal> {
+    small_enough(envelope)?;
+    wire::check(envelope, &ENVELOPE).map_err(refused)?;
+    let payload = wire::fields(envelope).find_map(|field| match field {
+        Ok((PAYLOAD, value)) => value.bytes().ok(),
+        _ => None,
+    });
+    Ok(digest(payload_type, payload.unwrap_or_default()))
+}
+
+fn digest(payload_type: &str, payload: &[u8]) -> Hash {
+    Hash::of(&[encoding_head(payload_type, payload).as_bytes(), payload])
+}
+
+fn small_enough(envelope: &[u8]) -> Result<(), Refusal> {
+    if envelope.len() <= ENVELOPE_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("envelope: {} bytes, at most {ENVELOPE_BYTES_MAX}", envelope.len());
+    Err(Refusal::new(Reason::TooLarge, message).with("limit_bytes", ENVELOPE_BYTES_MAX))
+}
+
+fn refused(malformed: wire::Malformed) -> Refusal {
+    let count = malformed.path == ".signatures" && matches!(malformed.problem, wire::Problem::TooMany(_));
+    if count { Refusal::new(Reason::SignatureCount, malformed.to_string()) } else { malformed.into() }
 }
 
 /// How far the search for a signer has come.

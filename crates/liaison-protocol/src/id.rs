@@ -36,9 +36,9 @@ impl Hash {
         from_hex(text).and_then(|bytes| Self::from_slice(&bytes))
     }
 
-    /// The digest as bytes on the wire.
+    /// The digest as bytes on the wire: shared from the start, as whatever is serialized is shared for a moment.
     pub fn to_bytes(self) -> bytes::Bytes {
-        bytes::Bytes::copy_from_slice(&self.0)
+        bytes::Bytes::from_owner(self.0)
     }
 }
 

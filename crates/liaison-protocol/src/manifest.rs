@@ -1,5 +1,6 @@
 //! What an originator signs: read strictly, believed only after `verify`, and judged against the clock at its first home.
 
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -307,8 +308,25 @@ impl Relation {
 }
 
 /// An enumeration's value that is neither absent nor from a newer proto. prost reads unknown values as the default, which is 0.
-pub(crate) fn known<E: Into<i32> + Copy>(value: E, path: &str) -> Result<E, Refusal> {
+pub(crate) fn known<E: Into<i32> + Copy>(value: E, path: impl Display) -> Result<E, Refusal> {
     if value.into() == 0 { Err(Refusal::field(path, "absent or unknown")) } else { Ok(value) }
+}
+
+/// Where a field of a repeated message stands, written only where it is refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nth {
+    /// The repeated field.
+    pub(crate) of: &'static str,
+    /// From 0.
+    pub(crate) nth: usize,
+    /// The field in that message.
+    pub(crate) field: &'static str,
+}
+
+impl Display for Nth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}].{}", self.of, self.nth, self.field)
+    }
 }
 
 /// A name, or a refusal that says which field.
@@ -321,7 +339,7 @@ pub(crate) fn time(micros: i64, path: &str) -> Result<Micros, Refusal> {
 }
 
 /// Words for people: bounded, and nothing that could forge a line or turn it around.
-pub(crate) fn words(text: &str, path: &str, bytes_max: usize) -> Result<(), Refusal> {
+pub(crate) fn words(text: &str, path: impl Display, bytes_max: usize) -> Result<(), Refusal> {
     if text.len() > bytes_max {
         return Err(Refusal::field(path, format_args!("{} bytes, at most {bytes_max}", text.len())));
     }
@@ -346,7 +364,7 @@ pub fn forges_lines(c: char) -> bool {
 }
 
 /// A media type: visible ASCII with a slash (RFC 6838 section 4.2).
-pub(crate) fn media_type(text: &str, path: &str) -> Result<(), Refusal> {
+pub(crate) fn media_type(text: &str, path: impl Display) -> Result<(), Refusal> {
     let good = (3..=MEDIA_TYPE_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && text.contains('/');

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::id::Hash;
 use crate::limits::CONTENT_BYTES_MAX;
-use crate::manifest::{known, media_type};
+use crate::manifest::{Nth, known, media_type};
 use crate::proto;
 use crate::reason::{Reason, Refusal};
 use crate::tlog::entry::Salt;
@@ -43,14 +43,14 @@ impl PartCommitment {
     }
 
     pub(crate) fn read(part: &proto::PartCommitment, nth: usize) -> Result<Self, Refusal> {
-        let path = |field: &str| format!("parts[{nth}].{field}");
-        media_type(&part.media_type, &path("media_type"))?;
-        let digest = |bytes: &Bytes, field: &str| {
-            Hash::from_slice(bytes).ok_or_else(|| Refusal::field(&path(field), "not 32 bytes"))
+        let path = |field| Nth { of: "parts", nth, field };
+        media_type(&part.media_type, path("media_type"))?;
+        let digest = |bytes: &Bytes, field| {
+            Hash::from_slice(bytes).ok_or_else(|| Refusal::field(path(field), "not 32 bytes"))
         };
         let plaintext = &part.plaintext_commitment;
         Ok(Self {
-            role: known(part.role(), &path("role"))?,
+            role: known(part.role(), path("role"))?,
             media_type: part.media_type.clone(),
             size: part.size,
             commitment: digest(&part.commitment, "commitment")?,
@@ -99,7 +99,7 @@ impl Parts {
                 )));
             }
             let salt = Salt::from_slice(&part.salt)
-                .ok_or_else(|| Refusal::field(&format!("parts[{nth}].salt"), "not 32 bytes"))?;
+                .ok_or_else(|| Refusal::field(format!("parts[{nth}].salt"), "not 32 bytes"))?;
             if commitment(expected.role, &salt, &part.bytes) != expected.commitment {
                 return Err(mismatch(format!("parts[{nth}]: does not open its commitment")));
             }

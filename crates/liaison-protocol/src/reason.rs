@@ -212,7 +212,7 @@ impl Refusal {
     }
 
     /// A field that is not as it must be.
-    pub fn field(path: &str, problem: impl fmt::Display) -> Self {
+    pub fn field(path: impl fmt::Display, problem: impl fmt::Display) -> Self {
         Self::new(Reason::FieldInvalid, format!("{path}: {problem}")).with("field", path)
     }
 

@@ -1,5 +1,9 @@
 //! What a node says has happened. These bytes are what leaves commit to, so their reading is strict and their writing is final.
 
+mod consignment;
+
+pub use consignment::Consignment;
+
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -285,18 +289,7 @@ impl Statement {
     pub fn decode(bytes: Bytes) -> Result<Self, Refusal> {
         use proto::statement::Event as Wire;
         let statement: proto::Statement = wire::decode(bytes, &STATEMENT)?;
-        if statement.version == 0 || statement.must_understand == 0 {
-            return Err(Refusal::field("statement.version", "absent"));
-        }
-        if statement.must_understand > STATEMENT_VERSION {
-            return Err(Refusal::field(
-                "statement.must_understand",
-                format_args!(
-                    "needs statement version {}, this program knows {STATEMENT_VERSION}",
-                    statement.must_understand
-                ),
-            ));
-        }
+        understood(statement.version, statement.must_understand)?;
         let event = match statement.event.ok_or_else(|| Refusal::field("statement.event", "absent or unknown"))? {
             Wire::LogOpened(opened) => {
                 some_words(&opened.reason, "log_opened.reason", REASON_BYTES_MAX)?;
@@ -410,7 +403,20 @@ impl Accepted {
     }
 }
 
-fn hash(bytes: &Bytes, path: &str) -> Result<Hash, Refusal> {
+/// Whether a statement of these versions can be read.
+fn understood(version: u32, must_understand: u32) -> Result<(), Refusal> {
+    if version == 0 || must_understand == 0 {
+        return Err(Refusal::field("statement.version", "absent"));
+    }
+    if must_understand > STATEMENT_VERSION {
+        let problem =
+            format_args!("needs statement version {must_understand}, this program knows {STATEMENT_VERSION}");
+        return Err(Refusal::field("statement.must_understand", problem));
+    }
+    Ok(())
+}
+
+fn hash(bytes: &[u8], path: &str) -> Result<Hash, Refusal> {
     Hash::from_slice(bytes).ok_or_else(|| Refusal::field(path, "not 32 bytes"))
 }
 

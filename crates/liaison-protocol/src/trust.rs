@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use crate::directory::AuthorityKeys;
 use crate::id::{Micros, NetworkId, Origin, from_hex, to_hex};
-use crate::keyring::PublicKey;
+use crate::keyring::{PublicKey, SignerTables};
 use crate::limits::POLICY_LINES_MAX;
 use crate::proto;
 use crate::tlog::checkpoint::{BadNote, SignedNote, TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey};
@@ -99,11 +99,16 @@ impl Policy {
     }
 
     /// Whether a log of this name signed a note. A log whose key was changed has several, under one name, of which one at least
-    /// signed; a false signature by any of them spoils the note.
-    pub fn signed_by(&self, origin: &Origin, note: &SignedNote) -> Result<(), NotOfLog> {
+    /// signed; a false signature by any of them spoils the note. Whoever asks often does so with tables.
+    pub fn signed_by(
+        &self,
+        origin: &Origin,
+        note: &SignedNote,
+        tables: Option<&SignerTables>,
+    ) -> Result<(), NotOfLog> {
         let (mut signed, mut unsigned) = (false, None);
         for log in self.logs.iter().filter(|log| log.name() == origin.as_str()) {
-            match note.verify(log) {
+            match note.verify_with(log, tables) {
                 Ok(()) => signed = true,
                 Err(missing @ BadNote::NotSigned(_)) => unsigned = Some(missing),
                 Err(bad) => return Err(bad.into()),

@@ -188,6 +188,50 @@ pub fn check(bytes: &[u8], shape: &'static Shape) -> Result<Seen, Malformed> {
     looked.map(|()| look.seen)
 }
 
+/// The value of a field, as it stands in the bytes of its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// An integer, a boolean or an enumeration.
+    Number(u64),
+    /// Bytes, text, another message, or numbers packed.
+    Bytes(&'a [u8]),
+    /// 4 or 8 bytes that no message here uses.
+    Fixed,
+}
+
+impl<'a> Value<'a> {
+    /// The number that it should be.
+    pub fn number(self) -> Result<u64, Problem> {
+        if let Self::Number(number) = self { Ok(number) } else { Err(Problem::WrongWireType) }
+    }
+
+    /// The bytes that it should be.
+    pub fn bytes(self) -> Result<&'a [u8], Problem> {
+        if let Self::Bytes(bytes) = self { Ok(bytes) } else { Err(Problem::WrongWireType) }
+    }
+}
+
+/// The fields of a message one after the other, by their numbers, with nothing copied: for what comes by the thousand and is only
+/// compared and hashed. What follows a problem is not read.
+pub fn fields(bytes: &[u8]) -> impl Iterator<Item = Result<(u32, Value<'_>), Problem>> {
+    let (mut look, end) = (Look { bytes, at: 0, seen: Seen::default() }, bytes.len());
+    std::iter::from_fn(move || {
+        (look.at < end)
+            .then(|| look.field(end).inspect_err(|_| look.at = end))
+            .map(|field| field.map_err(|wrong| wrong.problem))
+    })
+}
+
+/// Numbers one after the other, as they stand in a packed field.
+pub fn packed(bytes: &[u8]) -> impl Iterator<Item = Result<u64, Problem>> {
+    let (mut look, end) = (Look { bytes, at: 0, seen: Seen::default() }, bytes.len());
+    std::iter::from_fn(move || {
+        (look.at < end)
+            .then(|| look.varint(end).inspect_err(|_| look.at = end))
+            .map(|number| number.map_err(|wrong| wrong.problem))
+    })
+}
+
 struct Wrong {
     /// Innermost first.
     path: Vec<&'static str>,
@@ -204,18 +248,23 @@ struct Look<'a> {
 /// More fields than any message here has.
 const FIELDS_MAX: usize = 32;
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     fn wrong(&self, problem: Problem) -> Wrong {
         Wrong { path: Vec::new(), offset: self.at, problem }
     }
 
+    /// Most numbers have one byte.
+    #[inline]
     fn varint(&mut self, end: usize) -> Result<u64, Wrong> {
-        let start = self.at;
-        // Most numbers have one byte.
-        if let Some(&byte @ ..0x80) = self.bytes[..end].get(start) {
+        if let Some(&byte @ ..0x80) = self.bytes[..end].get(self.at) {
             self.at += 1;
             return Ok(byte.into());
         }
+        self.long_varint(end)
+    }
+
+    fn long_varint(&mut self, end: usize) -> Result<u64, Wrong> {
+        let start = self.at;
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
             if self.at >= end {
@@ -242,6 +291,36 @@ impl Look<'_> {
         }
     }
 
+    /// A field's number and its wire type.
+    #[inline]
+    fn tag(&mut self, end: usize) -> Result<(u32, u8), Wrong> {
+        let start = self.at;
+        // A tag has 32 bits, so a field's number has 29.
+        let tag = u32::try_from(self.varint(end)?).unwrap_or(0);
+        let number = tag >> 3;
+        if number == 0 {
+            return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber });
+        }
+        Ok((number, (tag & 7) as u8))
+    }
+
+    /// A field's number and its value.
+    fn field(&mut self, end: usize) -> Result<(u32, Value<'a>), Wrong> {
+        let (number, wire) = self.tag(end)?;
+        let value = match wire {
+            0 => Value::Number(self.varint(end)?),
+            2 => {
+                let stop = self.length(end)?;
+                Value::Bytes(&self.bytes[std::mem::replace(&mut self.at, stop)..stop])
+            }
+            _ => {
+                self.skip(wire, end)?;
+                Value::Fixed
+            }
+        };
+        Ok((number, value))
+    }
+
     fn message(&mut self, shape: &'static Shape, end: usize) -> Result<(), Wrong> {
         let mut seen = [0_usize; FIELDS_MAX];
         let mut chosen = false;
@@ -249,13 +328,7 @@ impl Look<'_> {
         let mut last = 0;
         while self.at < end {
             let start = self.at;
-            // A tag has 32 bits, so a field's number has 29.
-            let tag = u32::try_from(self.varint(end)?).unwrap_or(0);
-            let number = tag >> 3;
-            if number == 0 {
-                return Err(Wrong { path: Vec::new(), offset: start, problem: Problem::BadNumber });
-            }
-            let wire = (tag & 7) as u8;
+            let (number, wire) = self.tag(end)?;
             let known = |place: &usize| {
                 let field = &shape.fields[*place];
                 field.number == number && !matches!(field.kind, Kind::Kept { .. })

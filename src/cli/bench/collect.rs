@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use liaison_client::sign::Recipient;
 use liaison_client::{Client, ItemOutcome, Signed};
+use liaison_protocol::keyring::SignerTables;
 use liaison_protocol::limits::ITEMS_MAX;
 use liaison_protocol::proto::Verdict;
 use liaison_protocol::receipt::{Consigned, Consignments};
@@ -17,7 +18,7 @@ use crate::cli::Failure;
 use crate::cli::context::Context;
 
 /// Frames that a recipient has and has not signed for yet; then it reads on no further.
-const FRAMES_WAITING_MAX: usize = 16;
+const FRAMES_WAITING_MAX: usize = 4;
 
 /// All recipients. They end when this is dropped.
 pub(super) struct Collectors {
@@ -71,8 +72,9 @@ impl Collectors {
     /// Connects every recipient; all of them collect when this returns.
     pub(super) async fn start(contexts: Vec<Context>) -> Result<Self, Failure> {
         let (mut tasks, counts) = (JoinSet::new(), Arc::new(Counts::default()));
+        let tables = Arc::new(SignerTables::default());
         for context in contexts {
-            let collector = Collector::connect(&context, counts.clone()).await?;
+            let collector = Collector::connect(&context, tables.clone(), counts.clone()).await?;
             tasks.spawn(collector.run());
         }
         Ok(Self { tasks, counts })
@@ -101,14 +103,14 @@ impl Collectors {
 }
 
 impl Collector {
-    async fn connect(context: &Context, counts: Arc<Counts>) -> Result<Self, Failure> {
+    async fn connect(context: &Context, tables: Arc<SignerTables>, counts: Arc<Counts>) -> Result<Self, Failure> {
         let (client, known) = context.connect_and_know().await?;
         let log_origin = known.home_log(&context.partner);
         let log_origin =
             log_origin.ok_or_else(|| Failure::failed("the directory lists no home of the recipient"))?;
         let number = known.number(&context.partner);
         let number = number.ok_or_else(|| Failure::failed("the directory does not list the recipient"))?;
-        let consignments = Consignments::new(context.trust.policy().clone(), log_origin.clone(), number);
+        let consignments = Consignments::new(context.trust.policy().clone(), log_origin.clone(), number, tables);
         let recipient = Recipient {
             network: context.trust.network(),
             log_origin: log_origin.clone(),

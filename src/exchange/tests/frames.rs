@@ -22,8 +22,15 @@ async fn frame(node: &Node, to: &str) -> Frame {
     collecting.next().await.expect("reads").expect("something waits")
 }
 
+fn written(frame: &Frame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode_raw(&mut bytes);
+    assert_eq!(frame.encoded_len(), bytes.len());
+    bytes
+}
+
 fn read(frame: &Frame) -> proto::CollectResponse {
-    proto::CollectResponse::decode(frame.encode_to_vec().as_slice()).expect("a response")
+    proto::CollectResponse::decode(written(frame).as_slice()).expect("a response")
 }
 
 /// Five notices, with words of others between them.
@@ -43,8 +50,7 @@ async fn a_frame_of_shared_bytes_is_to_the_byte_what_would_be_written_for_its_re
     for to in ["DE", "ES"] {
         let frame = frame(&node, to).await;
         let said = read(&frame);
-        assert_eq!(said.encode_to_vec(), frame.encode_to_vec(), "{to}");
-        assert_eq!(frame.encoded_len(), said.encoded_len());
+        assert_eq!(said.encode_to_vec(), written(&frame), "{to}");
         let receipts = said.receipts.expect("receipts").receipts;
         assert_eq!((said.deliveries.len(), receipts.len()), (5, 5));
         for receipt in receipts {
@@ -56,8 +62,58 @@ async fn a_frame_of_shared_bytes_is_to_the_byte_what_would_be_written_for_its_re
     }
     let heartbeat = Frame::heartbeat(Bytes::from_static(b"token"));
     let said = read(&heartbeat);
-    assert_eq!(said.encode_to_vec(), heartbeat.encode_to_vec());
+    assert_eq!(said.encode_to_vec(), written(&heartbeat));
     assert_eq!((said.deliveries.len(), said.receipts), (0, Some(proto::Receipts::default())));
+}
+
+#[tokio::test]
+async fn a_frame_of_notices_for_different_sets_shows_its_reader_the_item_of_each() {
+    let node = Node::start().await;
+    five(&node).await;
+    node.submit(node.rig.world.draft("FR", "FR/other", &["DE", "ES"])).await;
+    node.send("FR/last", RespondBy::None).await;
+    let whole = read(&frame(&node, "DE").await);
+    let items: Vec<_> = whole.receipts.iter().flat_map(|of| &of.receipts).map(|receipt| &receipt.items).collect();
+    assert_eq!((whole.deliveries.len(), items.len()), (7, 7));
+    assert!(items[4] != items[5] && items[5] != items[6] && items[4] == items[6], "of another set");
+    let believer = Believer::of(&node, "DE");
+    assert!(believer.agree(&mut believer.together(), &whole, "of two sets"));
+}
+
+#[tokio::test]
+async fn who_comes_later_goes_on_with_what_others_are_sent_unless_much_more_is_due() {
+    let node = Node::start().await;
+    five(&node).await;
+    let mut first = node.exchange.collect(node.caller("DE"), &[], true).expect("its own mailbox");
+    let all = read(&first.next().await.expect("reads").expect("something waits"));
+    let after = |passed: usize| -> Vec<u8> {
+        let due = node.exchange.view().due(PartnerNumber(node.number("ES")), Default::default(), 9);
+        let mut cursor = crate::state::Cursor::default();
+        due.iter().take(passed).for_each(|due| cursor.pass(*due));
+        cursor.0.iter().flat_map(|place| place.to_be_bytes()).collect()
+    };
+    let later = async |passed: usize| {
+        let mut later = node.exchange.collect(node.caller("ES"), &after(passed), true).expect("its own mailbox");
+        read(&later.next().await.expect("reads").expect("something waits"))
+    };
+    let pool =
+        |of: &proto::CollectResponse| of.receipts.clone().map(|receipts| (receipts.checkpoint, receipts.hashes));
+    let believer = Believer::of(&node, "ES");
+    for passed in 0..5 {
+        let rest = later(passed).await;
+        assert_eq!(rest.deliveries, all.deliveries[passed..]);
+        assert_eq!(pool(&rest), pool(&all), "after {passed}: proven once");
+        assert!(believer.agree(&mut believer.together(), &rest, "a part"));
+    }
+    for nth in 5..7 {
+        node.send(&format!("FR/{nth}"), RespondBy::None).await;
+    }
+    for (passed, notices) in [(2, 3), (3, 2), (4, 3)] {
+        let rest = later(passed).await;
+        assert_eq!(rest.deliveries.len(), notices, "after {passed}: half of what is due is enough");
+        assert_eq!(pool(&rest) == pool(&all), passed < 4);
+        assert!(believer.agree(&mut believer.together(), &rest, "a part"));
+    }
 }
 
 #[tokio::test]
@@ -72,7 +128,7 @@ async fn who_collects_meanwhile_is_sent_the_same_bytes_as_who_comes_later() {
     let now = meanwhile.next().await.expect("reads").expect("something waits");
     drop(meanwhile);
     assert_eq!(kept(&node), 0, "nothing is kept for nobody");
-    assert_eq!(frame(&node, "DE").await, now, "from the store");
+    assert_eq!(written(&frame(&node, "DE").await), written(&now), "from the store");
 }
 
 #[tokio::test]
@@ -156,7 +212,7 @@ impl Believer {
         let network = liaison_protocol::id::NetworkId(liaison_protocol::id::Hash([0; 32]));
         let trust: Trust =
             to_text(network, &authority, std::slice::from_ref(&self.key)).parse().expect("a trust file");
-        Consignments::new(trust.policy().clone(), self.log.clone(), self.me)
+        Consignments::new(trust.policy().clone(), self.log.clone(), self.me, Default::default())
     }
 
     /// One receipt, step by step and without a memory.
@@ -190,8 +246,9 @@ impl Believer {
         let alone: Vec<_> =
             envelopes().enumerate().map(|(nth, envelope)| self.alone(&receipts, nth, envelope)).collect();
         let all: Option<Vec<_>> = alone.iter().copied().collect();
-        match together.check(&receipts, envelopes()) {
+        match together.check(&response.encode_to_vec()) {
             Ok(consigned) => assert_eq!(Some(consigned), all, "{what}"),
+            Err(NotProven::Answer(problem)) => panic!("{what}: {problem}"),
             Err(NotProven::Checkpoint(_)) => assert!(alone.iter().all(Option::is_none), "{what}"),
             Err(NotProven::Receipt { nth, .. }) => {
                 assert_eq!(alone.iter().position(Option::is_none), Some(nth), "{what}");

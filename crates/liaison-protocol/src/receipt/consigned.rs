@@ -1,23 +1,52 @@
 //! Notices as they come to one of their recipients, many under one checkpoint: all their receipts are checked together, each
 //! shared hash once. Each verdict is the one that the receipt would get alone.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
-use super::path_of;
-use crate::envelope::{Envelope, MANIFEST_TYPE};
+use prost::Message as _;
+
+use crate::envelope::{self, MANIFEST_TYPE};
 use crate::id::{Hash, LeafIndex, NoticeId, Origin, PartnerNumber};
+use crate::keyring::SignerTables;
 use crate::proto;
 use crate::proto::item_proof::Item;
-use crate::statement::{Accepted, Event, Statement};
+use crate::statement::Consignment;
 use crate::tlog::checkpoint::{Checkpoint, SignedNote};
-use crate::tlog::entry::{Opening, Salt};
+use crate::tlog::entry::{Leaf, Salt};
 use crate::tlog::proof::Inclusions;
 use crate::tlog::{hash, items};
 use crate::trust::Policy;
+use crate::wire::{self, Problem, Value};
+
+/// `CollectResponse.deliveries`.
+const DELIVERIES: u32 = 2;
+/// `CollectResponse.receipts`.
+const RECEIPTS: u32 = 3;
+/// `Delivery.envelope`.
+const ENVELOPE: u32 = 1;
+/// `Receipts.checkpoint`.
+const CHECKPOINT: u32 = 1;
+/// `Receipts.hashes`.
+const HASHES: u32 = 2;
+/// `Receipts.receipts`.
+const RECEIPT: u32 = 3;
+/// `Receipt.leaf_index`.
+const LEAF_INDEX: u32 = 1;
+/// `Receipt.statement`.
+const STATEMENT: u32 = 2;
+/// `Receipt.salt`.
+const SALT: u32 = 3;
+/// `Receipt.path`.
+const PATH: u32 = 4;
+/// `Receipt.items`.
+const ITEMS: u32 = 5;
 
 /// Why what came together does not prove what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotProven {
+    /// The answer itself.
+    #[error("the answer {0}")]
+    Answer(Problem),
     /// The checkpoint that all receipts lie under.
     #[error("the checkpoint: {0}")]
     Checkpoint(String),
@@ -42,43 +71,134 @@ pub struct Consigned {
 
 /// What one recipient believes. Proven is: the log signed the checkpoint, with the quorum that the policy asks for; under it lies a
 /// statement that accepts the notice whose bytes came; and the recipient is among those it was accepted for. Not looked at are the
-/// originator's signature, the directory head and the parts: a receipt file and [`super::verify`] show those to everyone.
+/// originator's signature, the directory head, the parts and what else the statement says of the notice: a receipt file and
+/// [`super::verify`] show those to everyone.
 #[derive(Clone, Debug)]
 pub struct Consignments {
     policy: Policy,
     log: Origin,
     me: PartnerNumber,
-    /// The root, the count and the item that were shown to fit last: notices that follow one another are mostly for the same.
-    fits: Option<(Hash, u32, proto::ItemProof)>,
+    /// Of the log's keys.
+    tables: Arc<SignerTables>,
+    /// The root, the count and the serialized item that were shown to fit last: notices that follow one another are mostly for the
+    /// same.
+    fits: Option<(Hash, u32, Vec<u8>)>,
+}
+
+/// A `CollectResponse`, as it stands in its bytes.
+#[derive(Default)]
+struct Answer<'a> {
+    envelopes: Vec<&'a [u8]>,
+    checkpoint: &'a [u8],
+    /// The pool of all paths.
+    hashes: &'a [[u8; 32]],
+    receipts: Vec<&'a [u8]>,
+}
+
+/// One `Receipt`, as it stands in its bytes.
+#[derive(Default)]
+struct Shown<'a> {
+    leaf_index: u64,
+    statement: &'a [u8],
+    salt: &'a [u8],
+    /// Of its items, if there is just one.
+    item: Option<&'a [u8]>,
+    items: usize,
+}
+
+impl<'a> Answer<'a> {
+    fn read(answer: &'a [u8]) -> Result<Self, Problem> {
+        let mut read = Self::default();
+        for field in wire::fields(answer) {
+            match field? {
+                (DELIVERIES, delivery) => read.envelopes.push(envelope_of(delivery.bytes()?)?),
+                (RECEIPTS, receipts) => read.receipts(receipts.bytes()?)?,
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+
+    fn receipts(&mut self, receipts: &'a [u8]) -> Result<(), Problem> {
+        for field in wire::fields(receipts) {
+            match field? {
+                (CHECKPOINT, note) => self.checkpoint = note.bytes()?,
+                (HASHES, hashes) => (self.hashes, _) = hashes.bytes()?.as_chunks::<32>(),
+                (RECEIPT, receipt) => self.receipts.push(receipt.bytes()?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn envelope_of(delivery: &[u8]) -> Result<&[u8], Problem> {
+    let mut envelope = &[][..];
+    for field in wire::fields(delivery) {
+        if let (ENVELOPE, value) = field? {
+            envelope = value.bytes()?;
+        }
+    }
+    Ok(envelope)
+}
+
+impl<'a> Shown<'a> {
+    /// Reads it, and its path from the pool.
+    fn read(receipt: &'a [u8], pool: &[[u8; 32]], path: &mut Vec<Hash>) -> Result<Self, &'static str> {
+        let malformed = |_: Problem| "it cannot be decoded";
+        path.clear();
+        let mut pooled = |place: u64| -> Result<(), &'static str> {
+            let hash = usize::try_from(place).ok().and_then(|place| pool.get(place));
+            path.push(Hash(*hash.ok_or("its hashes are none of the pool")?));
+            Ok(())
+        };
+        let mut shown = Self::default();
+        for field in wire::fields(receipt) {
+            match field.map_err(malformed)? {
+                (LEAF_INDEX, index) => shown.leaf_index = index.number().map_err(malformed)?,
+                (STATEMENT, statement) => shown.statement = statement.bytes().map_err(malformed)?,
+                (SALT, salt) => shown.salt = salt.bytes().map_err(malformed)?,
+                (PATH, Value::Number(place)) => pooled(place)?,
+                (PATH, places) => {
+                    for place in wire::packed(places.bytes().map_err(malformed)?) {
+                        pooled(place.map_err(malformed)?)?;
+                    }
+                }
+                (ITEMS, item) => {
+                    shown.items += 1;
+                    shown.item = Some(item.bytes().map_err(malformed)?).filter(|_| shown.items == 1);
+                }
+                _ => {}
+            }
+        }
+        Ok(shown)
+    }
 }
 
 impl Consignments {
-    /// To a partner from a log, believed by a policy.
-    pub fn new(policy: Policy, log: Origin, me: PartnerNumber) -> Self {
-        Self { policy, log, me, fits: None }
+    /// To a partner from a log, believed by a policy. Who collects for several partners shares the tables.
+    pub fn new(policy: Policy, log: Origin, me: PartnerNumber, tables: Arc<SignerTables>) -> Self {
+        Self { policy, log, me, tables, fits: None }
     }
 
-    /// Checks notices, each with the receipt at its place, and no other receipts.
-    pub fn check<'e>(
-        &mut self,
-        receipts: &proto::Receipts,
-        envelopes: impl ExactSizeIterator<Item = &'e Bytes>,
-    ) -> Result<Vec<Consigned>, NotProven> {
-        if envelopes.len() != receipts.receipts.len() {
-            let nth = envelopes.len().min(receipts.receipts.len());
+    /// Checks the notices of a serialized `CollectResponse`, each with the receipt at its place, and no other receipts.
+    pub fn check(&mut self, answer: &[u8]) -> Result<Vec<Consigned>, NotProven> {
+        let Answer { envelopes, checkpoint, hashes, receipts } = Answer::read(answer).map_err(NotProven::Answer)?;
+        if envelopes.len() != receipts.len() {
+            let nth = envelopes.len().min(receipts.len());
             return Err(NotProven::Receipt { nth, why: "not one receipt for each notice" });
         }
-        if envelopes.len() == 0 {
+        if envelopes.is_empty() {
             return Ok(Vec::new());
         }
-        let Checkpoint { size, root, .. } = self.checkpoint(&receipts.checkpoint)?;
-        let mut inclusions = Inclusions::of(size, root);
-        let one = |(nth, (receipt, envelope)): (usize, (&proto::Receipt, &Bytes))| {
-            let path = path_of(receipt, &receipts.hashes).ok_or("its hashes are none of the pool");
-            let consigned = path.and_then(|path| self.one(receipt, &path, envelope, &mut inclusions));
+        let Checkpoint { size, root, .. } = self.checkpoint(checkpoint)?;
+        let (mut inclusions, mut path) = (Inclusions::of(size, root), Vec::new());
+        let one = |(nth, (receipt, envelope)): (usize, (&[u8], &[u8]))| {
+            let shown = Shown::read(receipt, hashes, &mut path);
+            let consigned = shown.and_then(|shown| self.one(&shown, &path, envelope, &mut inclusions));
             consigned.map_err(|why| NotProven::Receipt { nth, why })
         };
-        receipts.receipts.iter().zip(envelopes).enumerate().map(one).collect()
+        receipts.into_iter().zip(envelopes).enumerate().map(one).collect()
     }
 
     fn checkpoint(&self, note: &[u8]) -> Result<Checkpoint, NotProven> {
@@ -88,7 +208,7 @@ impl Consignments {
         if checkpoint.origin != self.log {
             return Err(bad(&format_args!("expected one of {}, found {}", self.log, checkpoint.origin)));
         }
-        self.policy.signed_by(&self.log, &note).map_err(|not| bad(&not))?;
+        self.policy.signed_by(&self.log, &note, Some(&self.tables)).map_err(|not| bad(&not))?;
         match self.policy.witnessed(&note).map_err(|not| bad(&not))?.quorum {
             true => Ok(checkpoint),
             false => Err(bad(&"fewer cosignatures than the quorum")),
@@ -97,49 +217,46 @@ impl Consignments {
 
     fn one(
         &mut self,
-        receipt: &proto::Receipt,
+        shown: &Shown<'_>,
         path: &[Hash],
-        envelope: &Bytes,
+        envelope: &[u8],
         inclusions: &mut Inclusions,
     ) -> Result<Consigned, &'static str> {
-        let salt = Salt::from_slice(&receipt.salt).ok_or("its salt has not 32 bytes")?;
-        let opening = Opening { statement: receipt.statement.clone(), salt };
-        if !inclusions.hold(hash::leaf(&opening.leaf().0), receipt.leaf_index, path) {
+        let salt = Salt::from_slice(shown.salt).ok_or("its salt has not 32 bytes")?;
+        if !inclusions.hold(hash::leaf(&Leaf::of(&salt, shown.statement).0), shown.leaf_index, path) {
             return Err("its path does not lead to the checkpoint's root");
         }
-        let statement = Statement::decode(opening.statement);
-        let Ok(Statement { event: Event::Accepted(accepted), .. }) = statement else {
-            return Err("its statement accepts nothing");
-        };
-        let envelope = Envelope::parse(envelope.clone()).map_err(|_| "the notice is no envelope")?;
-        let notice = NoticeId(envelope.digest(MANIFEST_TYPE));
-        if accepted.notice != notice {
+        let consignment =
+            Consignment::read(shown.statement).ok().flatten().ok_or("its statement accepts nothing")?;
+        let notice = envelope::digest_of(envelope, MANIFEST_TYPE).map_err(|_| "the notice is no envelope")?;
+        if consignment.notice != NoticeId(notice) {
             return Err("its statement accepts another notice");
         }
-        match receipt.items.as_slice() {
-            [item] if self.is_mine(item, &accepted) => {
-                Ok(Consigned { leaf: LeafIndex(receipt.leaf_index), notice })
+        match shown.item {
+            Some(item) if self.is_mine(item, &consignment) => {
+                Ok(Consigned { leaf: LeafIndex(shown.leaf_index), notice: consignment.notice })
             }
-            [_] => Err("its item is not the recipient's own"),
-            _ => Err("not with one item"),
+            Some(_) => Err("its item is not the recipient's own"),
+            None => Err("not with one item"),
         }
     }
 
-    fn is_mine(&mut self, item: &proto::ItemProof, accepted: &Accepted) -> bool {
-        let (root, count) = (accepted.recipients_root, accepted.recipient_count);
-        if self.fits.as_ref().is_some_and(|(known, of, fits)| (*known, *of) == (root, count) && fits == item) {
+    fn is_mine(&mut self, shown: &[u8], consignment: &Consignment) -> bool {
+        let (root, count) = (consignment.recipients_root, consignment.recipient_count);
+        if self.fits.as_ref().is_some_and(|(known, of, fits)| (*known, *of) == (root, count) && fits == shown) {
             return true;
         }
+        let Ok(item) = proto::ItemProof::decode(shown) else { return false };
         let Some(Item::Recipient(recipient)) = &item.item else { return false };
-        let shown = |salt: Salt, path: Vec<Hash>| {
+        let leads = |salt: Salt, path: Vec<Hash>| {
             items::root_of(items::recipient(&salt, self.me), item.index, count.into(), &path) == Some(root)
         };
         let mine = recipient.number == self.me.0
             && Salt::from_slice(&recipient.salt)
                 .zip(items::hashes(&item.path))
-                .is_some_and(|(salt, path)| shown(salt, path));
+                .is_some_and(|(salt, path)| leads(salt, path));
         if mine {
-            self.fits = Some((root, count, item.clone()));
+            self.fits = Some((root, count, shown.to_vec()));
         }
         mine
     }

@@ -19,9 +19,9 @@ impl Salt {
         bytes.try_into().ok().map(Self)
     }
 
-    /// The salt as bytes on the wire.
+    /// The salt as bytes on the wire: shared from the start, as whatever is serialized is shared for a moment.
     pub fn to_bytes(self) -> Bytes {
-        Bytes::copy_from_slice(&self.0)
+        Bytes::from_owner(self.0)
     }
 }
 
@@ -37,6 +37,14 @@ impl std::fmt::Debug for Salt {
 pub struct Leaf(pub [u8; LEAF_BYTES]);
 
 impl Leaf {
+    /// The leaf that a statement and its salt open.
+    pub fn of(salt: &Salt, statement: &[u8]) -> Self {
+        let digest = Hash::of(&[b"liaison-entry-v1", &salt.0, statement]);
+        let mut leaf = [LEAF_VERSION; LEAF_BYTES];
+        leaf[1..].copy_from_slice(digest.as_ref());
+        Self(leaf)
+    }
+
     /// Reads exactly 33 bytes; the version is not judged here.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -55,9 +63,6 @@ pub struct Opening {
 impl Opening {
     /// The leaf that this opens.
     pub fn leaf(&self) -> Leaf {
-        let digest = Hash::of(&[b"liaison-entry-v1", &self.salt.0, &self.statement]);
-        let mut leaf = [LEAF_VERSION; LEAF_BYTES];
-        leaf[1..].copy_from_slice(digest.as_ref());
-        Leaf(leaf)
+        Leaf::of(&self.salt, &self.statement)
     }
 }

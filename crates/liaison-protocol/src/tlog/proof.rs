@@ -117,12 +117,14 @@ pub struct Inclusions {
     /// What the last path that held was climbed by: the hash at each node before its next sibling.
     rungs: Vec<(Node, Hash)>,
     path: Vec<Hash>,
+    /// Room for those of the next.
+    climbed: Vec<(Node, Hash)>,
 }
 
 impl Inclusions {
     /// In the tree of a size with this root.
     pub fn of(size: u64, root: Hash) -> Self {
-        Self { size, root, rungs: Vec::new(), path: Vec::new() }
+        Self { size, root, rungs: Vec::new(), path: Vec::new(), climbed: Vec::new() }
     }
 
     /// Whether a path shows that the leaf with this hash lies at `index`.
@@ -131,7 +133,8 @@ impl Inclusions {
             return false;
         }
         let (mut node, mut last, mut hash) = (Node { height: 0, index }, self.size - 1, leaf);
-        let (mut rungs, mut met) = (Vec::with_capacity(path.len()), 0);
+        let mut met = 0;
+        self.climbed.clear();
         for (nth, sibling) in path.iter().enumerate() {
             while self.rungs.get(met).is_some_and(|(known, _)| known.height < node.height) {
                 met += 1;
@@ -140,7 +143,7 @@ impl Inclusions {
                 // From here on both climb the same way, and there is one hash at each place.
                 let holds = *shown == hash && path[nth..] == self.path[met..];
                 if holds {
-                    self.rungs.splice(..met, rungs);
+                    self.rungs.splice(..met, self.climbed.drain(..));
                     self.path.splice(..met, path[..nth].iter().copied());
                 }
                 return holds;
@@ -148,7 +151,7 @@ impl Inclusions {
             if last == 0 {
                 return false;
             }
-            rungs.push((node, hash));
+            self.climbed.push((node, hash));
             let up = |node: &mut Node, last: &mut u64| {
                 (node.height, node.index, *last) = (node.height + 1, node.index >> 1, *last >> 1);
             };
@@ -164,7 +167,9 @@ impl Inclusions {
         }
         let holds = last == 0 && hash == self.root;
         if holds {
-            (self.rungs, self.path) = (rungs, path.to_vec());
+            std::mem::swap(&mut self.rungs, &mut self.climbed);
+            self.path.clear();
+            self.path.extend_from_slice(path);
         }
         holds
     }

@@ -224,7 +224,7 @@ impl Run<'_> {
     fn checkpoint(&mut self, read: &Read, trust: &Trust) -> Result<(), Fails> {
         let fails = |text: String| Fails(Step::Checkpoint, text);
         let origin = &read.checkpoint.origin;
-        trust.policy().signed_by(origin, &read.proof.checkpoint).map_err(|not| match not {
+        trust.policy().signed_by(origin, &read.proof.checkpoint, None).map_err(|not| match not {
             NotOfLog::Unknown => {
                 let names: Vec<_> = trust.policy().logs().iter().map(VerifierKey::name).collect();
                 fails(format!("expected a log of the trust file ({}), found {origin}", names.join(", ")))
