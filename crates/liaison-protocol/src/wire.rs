@@ -508,6 +508,32 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_read_where_they_stand_and_no_further_than_they_can_be() {
+        let read = |bytes: &[u8]| {
+            fields(bytes)
+                .map(|field| field.map(|(number, value)| format!("{number} {value:?}")))
+                .collect::<Vec<_>>()
+        };
+        let all = [8, 0x96, 1, 18, 2, 7, 8, 0x79, 0, 0, 0, 0, 0, 0, 0, 0, 0x85, 1, 0, 0, 0, 0];
+        let shown = ["1 Number(150)", "2 Bytes([7, 8])", "15 Fixed", "16 Fixed"].map(|field| Ok(field.to_owned()));
+        assert_eq!(read(&all), shown);
+        let rows: &[(&[u8], Problem)] = &[
+            (&[8], Problem::Truncated),
+            (&[18, 2, 7], Problem::Truncated),
+            (&[0x79, 0], Problem::Truncated),
+            (&[0], Problem::BadNumber),
+            (&[0x7b], Problem::WrongWireType),
+        ];
+        for (bytes, problem) in rows {
+            let after_one = [&[8, 1], *bytes].concat();
+            assert_eq!(read(&after_one), [Ok("1 Number(1)".to_owned()), Err(*problem)], "{bytes:?}");
+        }
+        assert_eq!(packed(&[1, 0x96, 1, 0x80]).collect::<Vec<_>>(), [Ok(1), Ok(150), Err(Problem::Truncated)]);
+        assert_eq!(Value::Fixed.number(), Err(Problem::WrongWireType));
+        assert_eq!(Value::Number(1).bytes(), Err(Problem::WrongWireType));
+    }
+
+    #[test]
     fn unknown_fields_and_long_numbers_pass_because_they_may_be_signed() {
         check(&[0x7a, 1, 7, 0x78, 1, 0x79, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0x81, 0], &OUTER).expect("passes");
     }

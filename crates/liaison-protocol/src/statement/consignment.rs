@@ -73,3 +73,63 @@ fn number(value: Value<'_>) -> Result<u32, Refusal> {
 fn undecodable(problem: Problem) -> Refusal {
     Malformed { message: STATEMENT.name, path: String::new(), offset: 0, problem }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::proto;
+    use crate::proto::statement::Event;
+
+    fn accepted() -> proto::Accepted {
+        proto::Accepted {
+            notice_id: Bytes::from_static(&[1; 32]),
+            signature_digest: Bytes::from_static(&[2; 32]),
+            reference: "FR/1".into(),
+            recipients_root: Bytes::from_static(&[3; 32]),
+            recipient_count: 200,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_statement_of_acceptance_says_for_whom_and_any_other_nothing() {
+        let statement = |version, must_understand, event| {
+            proto::Statement { version, must_understand, event: Some(event), ..Default::default() }.encode_to_vec()
+        };
+        let newer = [statement(1, 1, Event::Accepted(accepted())), vec![0xa2, 1, 0]].concat();
+        let short = proto::Accepted { recipients_root: Bytes::from_static(&[3; 31]), ..accepted() };
+        let expired = proto::Expired { count: 1, ..Default::default() };
+        let rows: [(&str, Vec<u8>, Result<bool, &str>); 7] = [
+            ("accepts", statement(1, 1, Event::Accepted(accepted())), Ok(true)),
+            ("states something else", statement(1, 1, Event::Expired(expired)), Ok(false)),
+            ("no version", statement(0, 1, Event::Accepted(accepted())), Err("statement.version: absent")),
+            (
+                "a newer one",
+                statement(2, 2, Event::Accepted(accepted())),
+                Err("statement.must_understand: needs statement version 2, this program knows 1"),
+            ),
+            (
+                "an event of a newer one",
+                newer,
+                Err("Statement at byte 117: holds field 20, which takes a newer program to read"),
+            ),
+            (
+                "a short root",
+                statement(1, 1, Event::Accepted(short)),
+                Err("accepted.recipients_root: not 32 bytes"),
+            ),
+            ("cut off", vec![8], Err("Statement.version at byte 1: ends in the middle")),
+        ];
+        for (what, bytes, expected) in rows {
+            let found = Consignment::read(&bytes).map_err(|refusal| refusal.message);
+            let expected = expected.map_err(String::from).map(|accepts| {
+                let [notice, recipients_root] = [[1; 32], [3; 32]].map(Hash);
+                accepts.then_some(Consignment { notice: NoticeId(notice), recipients_root, recipient_count: 200 })
+            });
+            assert_eq!(found, expected, "{what}");
+        }
+    }
+}
