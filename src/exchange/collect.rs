@@ -152,11 +152,8 @@ impl Collecting {
         if waiting.is_empty() {
             return Ok(None);
         }
-        let mut frame = Frame::of(token(self.cursor), edition.clone());
-        for (nth, notice) in &waiting {
-            let Some(item) = self.own.of(me, &notice.recipients) else { continue };
-            frame.show(*nth, item);
-        }
+        let notices = waiting.iter().map(|(nth, _)| *nth);
+        let frame = Frame::of(token(self.cursor), edition.clone(), notices, me, &mut self.own);
         self.exchange.counts.delivered.add(waiting.len() as u64);
         self.exchange.transmitted.mark(me, waiting.iter().map(|(_, notice)| notice.seq));
         Ok(Some(frame))

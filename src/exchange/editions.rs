@@ -9,7 +9,7 @@ use liaison_protocol::proto;
 use liaison_protocol::reason::{Reason, Refusal};
 use prost::Message as _;
 
-use super::frame::{Pieces, delivery_field};
+use super::frame::{Pieces, delivery_field, receipt_field};
 use super::history::{Shown, erased};
 use super::{Exchange, unreadable};
 use crate::policy::RecipientSet;
@@ -33,9 +33,11 @@ pub(super) struct Edition {
     pub(super) full: bool,
     /// Of these, what was open when it was made.
     notices: Vec<Printed>,
+    /// Whom these are for, each set once: what is shown of it to one of its members has its place among the items of a frame.
+    pub(super) sets: Vec<Arc<RecipientSet>>,
     /// The `deliveries` fields of a frame, one for each notice.
     pub(super) deliveries: Pieces,
-    /// A serialized `Receipt` without items for each notice.
+    /// The `receipts` fields of `Receipts`, one for each notice.
     pub(super) receipts: Pieces,
     /// The signed note.
     pub(super) checkpoint: Bytes,
@@ -49,7 +51,8 @@ pub(super) struct Printed {
     /// Its place among what the edition answers for.
     place: usize,
     pub(super) seq: Seq,
-    pub(super) recipients: Arc<RecipientSet>,
+    /// Place among the sets.
+    pub(super) set: usize,
 }
 
 /// Those made lately, oldest first.
@@ -66,6 +69,11 @@ impl Edition {
     pub(super) fn notices(&self, from: usize) -> impl Iterator<Item = (usize, &Printed)> {
         let first = self.notices.partition_point(|notice| notice.place < from);
         self.notices.iter().enumerate().skip(first)
+    }
+
+    /// The place among the sets of that which a notice is for.
+    pub(super) fn set(&self, nth: usize) -> usize {
+        self.notices[nth].set
     }
 
     fn bytes(&self) -> usize {
@@ -118,20 +126,29 @@ impl Exchange {
         let ready = self.ready(due).await?;
         let covers: Vec<_> = due.iter().take(ready.len()).map(|due| due.seq).collect();
         let (mut shown, mut notices, mut deliveries) = (Vec::new(), Vec::new(), Pieces::default());
+        let mut sets: Vec<Arc<RecipientSet>> = Vec::new();
         for (place, Ready { delivery, opening }) in ready.into_iter().enumerate() {
             let seq = covers[place];
             // Closed meanwhile, by time or by other systems of its last recipient.
             let open = self.view().open(seq).map(|open| open.recipients().clone());
             let Some(recipients) = open else { continue };
             shown.push(Shown { seq, opening, items: Vec::new() });
-            notices.push(Printed { place, seq, recipients });
+            // Notices that follow one another are mostly for the same.
+            let set = sets.iter().rposition(|known| Arc::ptr_eq(known, &recipients)).unwrap_or_else(|| {
+                sets.push(recipients);
+                sets.len() - 1
+            });
+            notices.push(Printed { place, seq, set });
             deliveries.push(|room| delivery_field(&delivery, room));
         }
-        let proto::Receipts { checkpoint, hashes, receipts: proven } = self.receipts(published, shown).await?;
+        let proto::Receipts { checkpoint, hashes, receipts: proven, .. } = self.receipts(published, shown).await?;
         let mut receipts = Pieces::default();
-        proven.iter().for_each(|receipt| receipts.push(|room| receipt.encode_raw(room)));
+        for (mut receipt, notice) in proven.into_iter().zip(&notices) {
+            receipt.shared_items = vec![notice.set as u32];
+            receipts.push(|room| receipt_field(&receipt.encode_to_vec(), room));
+        }
         let full = covers.len() < due.len();
-        Ok(Edition { covers, full, notices, deliveries, receipts, checkpoint, hashes })
+        Ok(Edition { covers, full, notices, sets, deliveries, receipts, checkpoint, hashes })
     }
 
     /// What is due, as much of it from the first on as one edition holds; from memory where it was accepted lately.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use liaison_protocol::id::PartnerNumber;
-use liaison_protocol::proto;
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
@@ -25,6 +24,10 @@ const CHECKPOINT: u32 = 1;
 const HASHES: u32 = 2;
 /// `Receipts.receipts`.
 const RECEIPT: u32 = 3;
+/// `Receipts.items`.
+const ITEMS: u32 = 4;
+/// An empty item.
+const NO_ITEM: Bytes = Bytes::from_static(&[(ITEMS as u8) << 3 | WireType::LengthDelimited as u8, 0]);
 
 /// What is sent at once.
 #[derive(Debug)]
@@ -33,19 +36,10 @@ pub struct Frame {
     resume_token: Bytes,
     /// None: a heartbeat.
     edition: Option<Arc<Edition>>,
-    runs: Vec<Run>,
-    /// Bytes of the `deliveries` fields.
-    deliveries: usize,
-    /// Bytes of the fields that make up `receipts`.
-    receipts: usize,
-}
-
-/// Notices that follow one another in an edition, whose receipts are shown to their reader with the same item.
-#[derive(Debug)]
-struct Run {
-    notices: Range<usize>,
-    /// The `items` field of a `Receipt`.
-    item: Bytes,
+    /// Notices of the edition that follow one another there.
+    runs: Vec<Range<usize>>,
+    /// The `items` field of each of its sets: its reader's own item, or an empty one.
+    items: Vec<Bytes>,
 }
 
 /// Serialized messages one after the other.
@@ -76,51 +70,65 @@ impl Pieces {
         let before = |place: usize| if place == 0 { 0 } else { self.ends[place - 1] };
         &self.bytes[before(places.start)..before(places.end)]
     }
-
-    fn one(&self, place: usize) -> &[u8] {
-        self.of(place..place + 1)
-    }
 }
 
 impl OwnItem {
-    /// The `items` field of a `Receipt`, serialized. None: not a recipient.
-    pub(super) fn of(&mut self, me: PartnerNumber, set: &Arc<RecipientSet>) -> Option<&Bytes> {
+    /// The `items` field of `Receipts`, serialized. None: not a recipient.
+    pub(super) fn of(&mut self, me: PartnerNumber, set: &Arc<RecipientSet>) -> Option<Bytes> {
         if !self.0.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, set)) {
-            // Everything else of the message is absent, so this is the field alone.
-            let field = proto::Receipt { items: vec![set.item(me)?], ..Default::default() };
-            self.0 = Some((set.clone(), field.encode_to_vec().into()));
+            let mut item = Vec::new();
+            field(ITEMS, &set.item(me)?.encode_to_vec(), &mut item);
+            self.0 = Some((set.clone(), item.into()));
         }
-        self.0.as_ref().map(|(_, field)| field)
+        self.0.as_ref().map(|(_, item)| item.clone())
     }
 }
 
 impl Frame {
     /// Nothing but a sign of life.
     pub(super) fn heartbeat(resume_token: Bytes) -> Self {
-        Self { resume_token, edition: None, runs: Vec::new(), deliveries: 0, receipts: 0 }
+        Self { resume_token, edition: None, runs: Vec::new(), items: Vec::new() }
     }
 
-    /// Of an edition, nothing of which is shown yet.
-    pub(super) fn of(resume_token: Bytes, edition: Arc<Edition>) -> Self {
-        let receipts = field_length(edition.checkpoint.len()) + field_length(edition.hashes.len());
-        Self { resume_token, edition: Some(edition), runs: Vec::new(), deliveries: 0, receipts }
-    }
-
-    /// Shows its reader one more notice of the edition, by its number there, with the `items` field of its receipt.
-    pub(super) fn show(&mut self, nth: usize, item: &Bytes) {
-        let Some(edition) = &self.edition else { return };
-        self.deliveries += edition.deliveries.one(nth).len();
-        self.receipts += field_length(edition.receipts.one(nth).len() + item.len());
-        match self.runs.last_mut() {
-            Some(run) if run.notices.end == nth && run.item == *item => run.notices.end += 1,
-            _ => self.runs.push(Run { notices: nth..nth + 1, item: item.clone() }),
+    /// Notices of an edition, by their numbers there, with the items of one of their recipients.
+    pub(super) fn of(
+        resume_token: Bytes,
+        edition: Arc<Edition>,
+        notices: impl Iterator<Item = usize>,
+        me: PartnerNumber,
+        own: &mut OwnItem,
+    ) -> Self {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut items = vec![NO_ITEM; edition.sets.len()];
+        for nth in notices {
+            let set = edition.set(nth);
+            if items[set] == NO_ITEM {
+                let Some(item) = own.of(me, &edition.sets[set]) else { continue };
+                items[set] = item;
+            }
+            match runs.last_mut() {
+                Some(run) if run.end == nth => run.end += 1,
+                _ => runs.push(nth..nth + 1),
+            }
         }
+        Self { resume_token, edition: Some(edition), runs, items }
     }
 
     /// Bytes of the serialized message.
     pub fn encoded_len(&self) -> usize {
         let token = if self.resume_token.is_empty() { 0 } else { field_length(self.resume_token.len()) };
-        token + self.deliveries + field_length(self.receipts)
+        let pieces = |pieces: &Pieces| self.runs.iter().map(|run| pieces.of(run.clone()).len()).sum::<usize>();
+        let deliveries = self.edition.as_ref().map_or(0, |edition| pieces(&edition.deliveries));
+        token + deliveries + field_length(self.receipts_len())
+    }
+
+    /// Bytes of the serialized `Receipts`.
+    fn receipts_len(&self) -> usize {
+        let Some(edition) = &self.edition else { return 0 };
+        field_length(edition.checkpoint.len())
+            + field_length(edition.hashes.len())
+            + self.runs.iter().map(|run| edition.receipts.of(run.clone()).len()).sum::<usize>()
+            + self.items.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Writes the message.
@@ -129,27 +137,23 @@ impl Frame {
             field(RESUME_TOKEN, &self.resume_token, room);
         }
         let Some(edition) = &self.edition else { return field(RECEIPTS, &[], room) };
-        for run in &self.runs {
-            room.put_slice(edition.deliveries.of(run.notices.clone()));
-        }
-        begin(RECEIPTS, self.receipts, room);
+        self.runs.iter().for_each(|run| room.put_slice(edition.deliveries.of(run.clone())));
+        begin(RECEIPTS, self.receipts_len(), room);
         field(CHECKPOINT, &edition.checkpoint, room);
         field(HASHES, &edition.hashes, room);
-        for Run { notices, item } in &self.runs {
-            for nth in notices.clone() {
-                let receipt = edition.receipts.one(nth);
-                // A message's fields may be written one after the other, and `items` is the last.
-                begin(RECEIPT, receipt.len() + item.len(), room);
-                room.put_slice(receipt);
-                room.put_slice(item);
-            }
-        }
+        self.runs.iter().for_each(|run| room.put_slice(edition.receipts.of(run.clone())));
+        self.items.iter().for_each(|item| room.put_slice(item));
     }
 }
 
 /// The field of a frame that holds a serialized `Delivery`.
 pub(super) fn delivery_field(delivery: &[u8], room: &mut impl BufMut) {
     field(DELIVERIES, delivery, room);
+}
+
+/// The field of `Receipts` that holds a serialized `Receipt`.
+pub(super) fn receipt_field(receipt: &[u8], room: &mut impl BufMut) {
+    field(RECEIPT, receipt, room);
 }
 
 fn field(number: u32, bytes: &[u8], room: &mut impl BufMut) {

@@ -102,7 +102,8 @@ pub fn pool(checkpoint: Bytes, receipts: impl IntoIterator<Item = Pooled>) -> pr
                 })
                 .collect(),
             items: receipt.items,
+            shared_items: Vec::new(),
         })
         .collect();
-    proto::Receipts { checkpoint, hashes: hashes.freeze(), receipts }
+    proto::Receipts { checkpoint, hashes: hashes.freeze(), receipts, items: Vec::new() }
 }

@@ -13,20 +13,26 @@ pub struct Transmitted {
     marks: Mutex<HashMap<PartnerNumber, RoaringTreemap>>,
 }
 
+/// In order, so that they are put in and taken out together.
+fn set(notices: impl IntoIterator<Item = Seq>) -> RoaringTreemap {
+    let mut seqs: Vec<_> = notices.into_iter().map(|seq| seq.0).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    RoaringTreemap::from_sorted_iter(seqs).expect("sorted, each once")
+}
+
 impl Transmitted {
     /// Sent just now.
     pub fn mark(&self, recipient: PartnerNumber, notices: impl IntoIterator<Item = Seq>) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.entry(recipient).or_default().extend(notices.into_iter().map(|seq| seq.0));
+        *marks.entry(recipient).or_default() |= set(notices);
     }
 
     /// Settled: whether it was sent no longer matters.
     pub fn forget(&self, recipient: PartnerNumber, notices: impl IntoIterator<Item = Seq>) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(marks) = marks.get_mut(&recipient) {
-            for seq in notices {
-                marks.remove(seq.0);
-            }
+            *marks -= set(notices);
         }
     }
 

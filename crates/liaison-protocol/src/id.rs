@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ring::digest;
+use crate::sha256;
 
 /// A SHA-256 digest (FIPS 180-4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,13 +12,7 @@ pub struct Hash(pub [u8; 32]);
 impl Hash {
     /// SHA-256 over the concatenation of `parts`.
     pub fn of(parts: &[&[u8]]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for part in parts {
-            context.update(part);
-        }
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(context.finish().as_ref());
-        Self(bytes)
+        Self(sha256::of(parts))
     }
 
     /// Reads exactly 32 bytes.

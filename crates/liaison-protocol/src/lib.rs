@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod part;
 pub mod reason;
 pub mod receipt;
+mod sha256;
 pub mod signer;
 pub mod statement;
 pub mod tlog;

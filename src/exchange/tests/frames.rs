@@ -51,9 +51,10 @@ async fn a_frame_of_shared_bytes_is_to_the_byte_what_would_be_written_for_its_re
         let frame = frame(&node, to).await;
         let said = read(&frame);
         assert_eq!(said.encode_to_vec(), written(&frame), "{to}");
-        let receipts = said.receipts.expect("receipts").receipts;
-        assert_eq!((said.deliveries.len(), receipts.len()), (5, 5));
-        for receipt in receipts {
+        let receipts = said.receipts.expect("receipts");
+        assert_eq!((said.deliveries.len(), receipts.receipts.len(), receipts.items.len()), (5, 5, 1));
+        for nth in 0..5 {
+            let receipt = Receipt::cut(&receipts, nth).expect("a receipt");
             let [proto::ItemProof { item: Some(Item::Recipient(own)), .. }] = receipt.items.as_slice() else {
                 panic!("one item: {receipt:?}")
             };
@@ -73,9 +74,17 @@ async fn a_frame_of_notices_for_different_sets_shows_its_reader_the_item_of_each
     node.submit(node.rig.world.draft("FR", "FR/other", &["DE", "ES"])).await;
     node.send("FR/last", RespondBy::None).await;
     let whole = read(&frame(&node, "DE").await);
-    let items: Vec<_> = whole.receipts.iter().flat_map(|of| &of.receipts).map(|receipt| &receipt.items).collect();
-    assert_eq!((whole.deliveries.len(), items.len()), (7, 7));
-    assert!(items[4] != items[5] && items[5] != items[6] && items[4] == items[6], "of another set");
+    let receipts = whole.receipts.clone().expect("receipts");
+    let shared: Vec<_> = receipts.receipts.iter().map(|receipt| receipt.shared_items.clone()).collect();
+    assert_eq!((whole.deliveries.len(), receipts.items.len()), (7, 2));
+    assert_eq!(shared, [[0], [0], [0], [0], [0], [1], [0]]);
+    assert_ne!(receipts.items[0], receipts.items[1]);
+    let theirs = read(&frame(&node, "IT").await).receipts.expect("receipts");
+    assert_eq!(
+        (theirs.receipts.len(), theirs.items.len()),
+        (3, 1),
+        "of the first set alone, and three are signed for"
+    );
     let believer = Believer::of(&node, "DE");
     assert!(believer.agree(&mut believer.together(), &whole, "of two sets"));
 }
@@ -278,7 +287,7 @@ async fn receipts_checked_together_get_the_verdict_that_each_would_get_alone_wha
     assert!(!other.agree(&mut other.together(), &whole, "another's"));
 
     type Change = (&'static str, fn(&mut proto::Receipts, &mut Vec<proto::Delivery>, usize, usize));
-    let changes: [Change; 20] = [
+    let changes: [Change; 22] = [
         ("checkpoint", |receipts, _, _, at| flip(&mut receipts.checkpoint, at)),
         ("pool", |receipts, _, nth, at| flip(&mut receipts.hashes, 97 * nth + at)),
         ("pool cut", |receipts, _, nth, _| drop(receipts.hashes.split_off(receipts.hashes.len() - 7 * nth - 1))),
@@ -295,22 +304,26 @@ async fn receipts_checked_together_get_the_verdict_that_each_would_get_alone_wha
             path[place] = (path[place] + 1) % 7;
         }),
         ("path turned", |receipts, _, nth, _| receipts.receipts[nth].path.reverse()),
-        ("no item", |receipts, _, nth, _| receipts.receipts[nth].items.clear()),
-        ("item twice", |receipts, _, nth, _| {
-            let items = &mut receipts.receipts[nth].items;
-            items.extend_from_within(..);
+        ("no item", |receipts, _, nth, _| receipts.receipts[nth].shared_items.clear()),
+        ("item twice", |receipts, _, nth, _| receipts.receipts[nth].shared_items.push(0)),
+        ("item elsewhere", |receipts, _, nth, at| receipts.receipts[nth].shared_items[0] += 1 + at as u32),
+        ("item its own", |receipts, _, nth, at| {
+            let receipt = &mut receipts.receipts[nth];
+            receipt.shared_items.clear();
+            receipt.items = receipts.items.clone();
+            receipt.items[0].index ^= u64::from(at % 2 == 0);
         }),
-        ("item index", |receipts, _, nth, at| receipts.receipts[nth].items[0].index ^= 1 << (at % 4)),
-        ("item path", |receipts, _, nth, at| {
-            let path = &mut receipts.receipts[nth].items[0].path;
+        ("item index", |receipts, _, _, at| receipts.items[0].index ^= 1 << (at % 4)),
+        ("item path", |receipts, _, _, at| {
+            let path = &mut receipts.items[0].path;
             let place = at % path.len();
             flip(&mut path[place], at);
         }),
-        ("item salt", |receipts, _, nth, at| match &mut receipts.receipts[nth].items[0].item {
+        ("item salt", |receipts, _, _, at| match &mut receipts.items[0].item {
             Some(Item::Recipient(item)) => flip(&mut item.salt, at),
             _ => unreachable!("a recipient's"),
         }),
-        ("item number", |receipts, _, nth, at| match &mut receipts.receipts[nth].items[0].item {
+        ("item number", |receipts, _, _, at| match &mut receipts.items[0].item {
             Some(Item::Recipient(item)) => item.number ^= 1 << (at % 3),
             _ => unreachable!("a recipient's"),
         }),
@@ -333,5 +346,5 @@ async fn receipts_checked_together_get_the_verdict_that_each_would_get_alone_wha
         }
     }
     // An unsigned key id in an envelope, say, may be another; and what was changed about together still fits.
-    assert!(refused > 18 * 5 * 40 * 9 / 10, "{refused}");
+    assert!(refused > 19 * 5 * 40 * 9 / 10, "{refused}");
 }

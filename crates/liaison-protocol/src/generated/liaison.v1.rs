@@ -1857,6 +1857,9 @@ pub struct Receipts {
     pub hashes: ::prost::bytes::Bytes,
     #[prost(message, repeated, tag = "3")]
     pub receipts: ::prost::alloc::vec::Vec<Receipt>,
+    /// Items that several receipts show, as those of notices for the same recipients do. One that no receipt here names may be empty.
+    #[prost(message, repeated, tag = "4")]
+    pub items: ::prost::alloc::vec::Vec<ItemProof>,
 }
 /// One opening and where its leaf lies.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1877,6 +1880,9 @@ pub struct Receipt {
     /// to Acknowledge for what is new, as its caller has the items of its own batch.
     #[prost(message, repeated, tag = "5")]
     pub items: ::prost::alloc::vec::Vec<ItemProof>,
+    /// More of them, which others of these receipts show too: places in Receipts.items, from 0. A collected notice's own item is there.
+    #[prost(uint32, repeated, tag = "6")]
+    pub shared_items: ::prost::alloc::vec::Vec<u32>,
 }
 /// One item of a statement about many, with its path to the root that the statement names.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

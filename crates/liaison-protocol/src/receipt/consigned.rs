@@ -30,6 +30,8 @@ const CHECKPOINT: u32 = 1;
 const HASHES: u32 = 2;
 /// `Receipts.receipts`.
 const RECEIPT: u32 = 3;
+/// `Receipts.items`.
+const SHARED: u32 = 4;
 /// `Receipt.leaf_index`.
 const LEAF_INDEX: u32 = 1;
 /// `Receipt.statement`.
@@ -40,6 +42,8 @@ const SALT: u32 = 3;
 const PATH: u32 = 4;
 /// `Receipt.items`.
 const ITEMS: u32 = 5;
+/// `Receipt.shared_items`.
+const SHARED_ITEMS: u32 = 6;
 
 /// Why what came together does not prove what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +97,8 @@ struct Answer<'a> {
     /// The pool of all paths.
     hashes: &'a [[u8; 32]],
     receipts: Vec<&'a [u8]>,
+    /// Items that several of them show.
+    items: Vec<&'a [u8]>,
 }
 
 /// One `Receipt`, as it stands in its bytes.
@@ -125,6 +131,7 @@ impl<'a> Answer<'a> {
                 (CHECKPOINT, note) => self.checkpoint = note.bytes()?,
                 (HASHES, hashes) => (self.hashes, _) = hashes.bytes()?.as_chunks::<32>(),
                 (RECEIPT, receipt) => self.receipts.push(receipt.bytes()?),
+                (SHARED, item) => self.items.push(item.bytes()?),
                 _ => {}
             }
         }
@@ -143,12 +150,11 @@ fn envelope_of(delivery: &[u8]) -> Result<&[u8], Problem> {
 }
 
 impl<'a> Shown<'a> {
-    /// Reads it, and its path from the pool.
-    fn read(receipt: &'a [u8], pool: &[[u8; 32]], path: &mut Vec<Hash>) -> Result<Self, &'static str> {
-        let malformed = |_: Problem| "it cannot be decoded";
+    /// Reads it, with its path and its item, from what it shares with others.
+    fn read(receipt: &'a [u8], answer: &Answer<'a>, path: &mut Vec<Hash>) -> Result<Self, &'static str> {
         path.clear();
         let mut pooled = |place: u64| -> Result<(), &'static str> {
-            let hash = usize::try_from(place).ok().and_then(|place| pool.get(place));
+            let hash = usize::try_from(place).ok().and_then(|place| answer.hashes.get(place));
             path.push(Hash(*hash.ok_or("its hashes are none of the pool")?));
             Ok(())
         };
@@ -158,21 +164,36 @@ impl<'a> Shown<'a> {
                 (LEAF_INDEX, index) => shown.leaf_index = index.number().map_err(malformed)?,
                 (STATEMENT, statement) => shown.statement = statement.bytes().map_err(malformed)?,
                 (SALT, salt) => shown.salt = salt.bytes().map_err(malformed)?,
-                (PATH, Value::Number(place)) => pooled(place)?,
-                (PATH, places) => {
-                    for place in wire::packed(places.bytes().map_err(malformed)?) {
-                        pooled(place.map_err(malformed)?)?;
-                    }
-                }
-                (ITEMS, item) => {
-                    shown.items += 1;
-                    shown.item = Some(item.bytes().map_err(malformed)?).filter(|_| shown.items == 1);
-                }
+                (PATH, places) => numbers(places, &mut pooled)?,
+                (ITEMS, item) => shown.show(item.bytes().map_err(malformed)?),
+                (SHARED_ITEMS, places) => numbers(places, &mut |place| {
+                    let item = usize::try_from(place).ok().and_then(|place| answer.items.get(place));
+                    shown.show(item.ok_or("its item is none of those shared")?);
+                    Ok(())
+                })?,
                 _ => {}
             }
         }
         Ok(shown)
     }
+
+    fn show(&mut self, item: &'a [u8]) {
+        self.items += 1;
+        self.item = Some(item).filter(|_| self.items == 1);
+    }
+}
+
+/// Each of the numbers of a repeated field, which may be packed.
+fn numbers(value: Value<'_>, each: &mut impl FnMut(u64) -> Result<(), &'static str>) -> Result<(), &'static str> {
+    match value {
+        Value::Number(number) => each(number),
+        packed => wire::packed(packed.bytes().map_err(malformed)?)
+            .try_for_each(|number| number.map_err(malformed).and_then(&mut *each)),
+    }
+}
+
+fn malformed(_: Problem) -> &'static str {
+    "it cannot be decoded"
 }
 
 impl Consignments {
@@ -183,22 +204,23 @@ impl Consignments {
 
     /// Checks the notices of a serialized `CollectResponse`, each with the receipt at its place, and no other receipts.
     pub fn check(&mut self, answer: &[u8]) -> Result<Vec<Consigned>, NotProven> {
-        let Answer { envelopes, checkpoint, hashes, receipts } = Answer::read(answer).map_err(NotProven::Answer)?;
-        if envelopes.len() != receipts.len() {
-            let nth = envelopes.len().min(receipts.len());
+        let answer = Answer::read(answer).map_err(NotProven::Answer)?;
+        let (envelopes, receipts) = (answer.envelopes.len(), answer.receipts.len());
+        if envelopes != receipts {
+            let nth = envelopes.min(receipts);
             return Err(NotProven::Receipt { nth, why: "not one receipt for each notice" });
         }
-        if envelopes.is_empty() {
+        if envelopes == 0 {
             return Ok(Vec::new());
         }
-        let Checkpoint { size, root, .. } = self.checkpoint(checkpoint)?;
+        let Checkpoint { size, root, .. } = self.checkpoint(answer.checkpoint)?;
         let (mut inclusions, mut path) = (Inclusions::of(size, root), Vec::new());
-        let one = |(nth, (receipt, envelope)): (usize, (&[u8], &[u8]))| {
-            let shown = Shown::read(receipt, hashes, &mut path);
+        let one = |(nth, (receipt, envelope)): (usize, (&&[u8], &&[u8]))| {
+            let shown = Shown::read(receipt, &answer, &mut path);
             let consigned = shown.and_then(|shown| self.one(&shown, &path, envelope, &mut inclusions));
             consigned.map_err(|why| NotProven::Receipt { nth, why })
         };
-        receipts.into_iter().zip(envelopes).enumerate().map(one).collect()
+        answer.receipts.iter().zip(&answer.envelopes).enumerate().map(one).collect()
     }
 
     fn checkpoint(&self, note: &[u8]) -> Result<Checkpoint, NotProven> {

@@ -115,7 +115,7 @@ impl Receipt {
             leaf: LeafIndex(receipt.leaf_index),
             opening: Opening { statement: receipt.statement.clone(), salt: Salt::from_slice(&receipt.salt)? },
             path: path_of(receipt, &receipts.hashes)?,
-            items: receipt.items.clone(),
+            items: items_of(receipt, &receipts.items)?,
             checkpoint: receipts.checkpoint.clone(),
         })
     }
@@ -147,6 +147,13 @@ fn path_of(receipt: &proto::Receipt, pool: &[u8]) -> Option<Vec<Hash>> {
     let (pool, _) = pool.as_chunks::<32>();
     let pooled = |place: &u32| pool.get(usize::try_from(*place).ok()?).copied().map(Hash);
     receipt.path.iter().map(pooled).collect()
+}
+
+/// A receipt's items: its own, and those that it shares.
+fn items_of(receipt: &proto::Receipt, shared: &[proto::ItemProof]) -> Option<Vec<proto::ItemProof>> {
+    let at = |place: &u32| shared.get(usize::try_from(*place).ok()?).cloned().map(Some);
+    let own = receipt.items.iter().cloned().map(Some);
+    own.chain(receipt.shared_items.iter().map(|place| at(place).flatten())).collect()
 }
 
 /// Why a receipt file cannot be written.
