@@ -178,7 +178,9 @@ class Receipt:
     """A receipt whose statement opens a leaf under a checkpoint that a pinned log signed (8, steps 2 and 3)."""
 
     def __init__(self, trust, receipts, nth):
-        self.receipt = receipt = receipts.receipts[nth]
+        receipt = receipts.receipts[nth]
+        # Its own, and those that others of these receipts show too.
+        self.items = [*receipt.items, *(receipts.items[place] for place in receipt.shared_items)]
         text, _, signatures = receipts.checkpoint.decode().rpartition("\n\n")
         self.origin, size, root = text.split("\n")
         self.leaf_index, self.size = receipt.leaf_index, int(size)
@@ -219,7 +221,7 @@ class Receipt:
             # An originator is shown no items; here it named every recipient itself.
             expect("accepted: recipients", len(manifest.audience.partners), accepted.recipient_count)
             return manifest
-        item, me = only("receipt", "one recipient item", self.receipt.items), directory.number(reader)
+        item, me = only("receipt", "one recipient item", self.items), directory.number(reader)
         expect("recipient item: partner number", me, item.recipient.number)
         data = sha256(b"liaison-recipient-v1", item.recipient.salt, number(me, 4))
         check_path("recipient item", data, item.index, accepted.recipient_count, item.path, accepted.recipients_root)
@@ -240,7 +242,7 @@ class Receipt:
             item = batch[place]
             expect("batch: root", signed.root, root_of([item_data(each) for each in batch]))
         else:
-            shown = only("receipt", "one acknowledged item", self.receipt.items)
+            shown = only("receipt", "one acknowledged item", self.items)
             item, place = shown.acknowledged, shown.index
             check_path("item", item_data(item), shown.index, signed.count, shown.path, signed.root)
         expect("item: notice and leaf", (notice_id.hex(), leaf_index), (item.notice_id.hex(), item.leaf_index))

@@ -7,7 +7,7 @@ use super::history::{Histories, History};
 use super::peers::{Peer, Peers};
 use super::rows::{
     CALM, DELIVERED, DELIVERIES, FEW_ENTRIES, IDLE, MANY, OVERLOAD, RECEIPT, Row, SATURATED, STEADY, UNARY,
-    WRITTEN, WRITTEN_MANY, entries_seed,
+    WRITTEN, WRITTEN_MANY, entries_seed, seconds_of,
 };
 use crate::cli::bench::idle::Idle;
 use crate::cli::bench::node::Interrupts;
@@ -45,7 +45,7 @@ impl<'a> Round<'a> {
         }
         for run in row.runs() {
             if !self.ran.contains_key(run) {
-                let options = Options::read(run, self.report.seconds, self.report.place.clone())?;
+                let options = Options::read(run, seconds_of(run, self.report.seconds), self.report.place.clone())?;
                 let measured = options.measure(interrupts, output).await?;
                 self.core_share = self.core_share.min(measured.core_share());
                 self.ran.insert(*run, measured);
