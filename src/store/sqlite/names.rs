@@ -23,7 +23,8 @@ pub(super) struct Names {
     /// Those that are not in the table.
     aside: BTreeMap<PartnerNumber, BTreeMap<Reference, Known>>,
     count: usize,
-    /// The last name of each originator that has been asked for. Most count upwards, and what comes after the last is free.
+    /// The last name in the table of each originator that has been asked for. Most count upwards: what comes after it is not there, in
+    /// whatever order it comes.
     last: HashMap<PartnerNumber, Option<Reference>>,
 }
 
@@ -45,27 +46,23 @@ impl Names {
     /// What a name was given to.
     pub(super) fn find(&mut self, rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
         let (originator, reference) = name;
-        if self.last(rows, *originator)?.is_none_or(|last| last < reference) {
-            return Ok(None);
+        if let Some(known) = self.aside.get(originator).and_then(|aside| aside.get(reference)) {
+            return Ok(Some(*known));
         }
-        match self.aside.get(originator).and_then(|aside| aside.get(reference)) {
-            Some(known) => Ok(Some(*known)),
-            None => rows::named_in_table(rows, name),
+        match self.last(rows, *originator)? {
+            Some(last) if reference <= last => rows::named_in_table(rows, name),
+            _ => Ok(None),
         }
     }
 
-    /// The last name that an originator has given, in the order of the table's key.
+    /// The last name of an originator that is in the table, in the order of its key.
     fn last(&mut self, rows: &Connection, originator: PartnerNumber) -> Result<Option<&Reference>, ReadError> {
         if self.last.len() >= LAST_MAX && !self.last.contains_key(&originator) {
             self.last.clear();
         }
         let last = match self.last.entry(originator) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                let aside = self.aside.get(&originator).and_then(|aside| aside.last_key_value());
-                let aside = aside.map(|(reference, _)| reference.clone());
-                unknown.insert(rows::last_name(rows, originator)?.max(aside))
-            }
+            Entry::Vacant(unknown) => unknown.insert(rows::last_name(rows, originator)?),
         };
         Ok(last.as_ref())
     }
@@ -115,20 +112,21 @@ impl Names {
 
     /// A batch has been committed, and what stood aside with it was written, or was not. About how many bytes of pages that changed.
     pub(super) fn committed(&mut self, free: Free<'_>, written: bool) -> u64 {
-        let mut pages = 0;
-        if written {
-            // An originator's names lie together, in pages that the insertion splits.
-            pages = self.count / 32 + 3 * self.aside.len() + free.names.len();
-            self.aside.clear();
-            self.count = 0;
-        }
         for (name, known) in free.names {
-            match self.last.get_mut(&name.0) {
-                Some(last) if last.as_ref().is_none_or(|last| *last < name.1) => *last = Some(name.1.clone()),
-                _ => {}
-            }
-            if !written {
-                self.put_aside(name.clone(), known);
+            self.put_aside(name.clone(), known);
+        }
+        if !written {
+            return 0;
+        }
+        // An originator's names lie together, in pages that the insertion splits.
+        let pages = self.count / 32 + 3 * self.aside.len();
+        self.count = 0;
+        for (originator, aside) in std::mem::take(&mut self.aside) {
+            let (Some(last), Some((newest, _))) = (self.last.get_mut(&originator), aside.last_key_value()) else {
+                continue;
+            };
+            if last.as_ref().is_none_or(|last| last < newest) {
+                *last = Some(newest.clone());
             }
         }
         pages as u64 * u64::from(schema::PAGE_BYTES)
