@@ -1,6 +1,7 @@
 //! The edge of the log: what the next batch is built on, and how it moves once that batch is durable.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use liaison_protocol::id::{Hash, Seq};
@@ -18,6 +19,9 @@ use crate::store::{Batch, Head, NewEntry, NewNotice, SetId, StoredNote};
 /// Recipient sets remembered as stored; forgetting one only writes it again, which changes nothing.
 const SETS_REMEMBERED_MAX: usize = 65_536;
 
+/// How many newest leaves the edge can prove beside those of the last batch.
+const EDGE_LEAVES: u64 = 4_096;
+
 /// A parts blob as it lies in the store.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StoredParts {
@@ -28,7 +32,7 @@ pub struct StoredParts {
 
 /// What the next batch is built on.
 pub(super) struct Edge {
-    pub(super) tree: Tree,
+    pub(super) tree: Arc<Tree>,
     /// The root of `tree` as it was committed, apart from it.
     pub(super) root: Hash,
     /// Leaves of the entry bundle that is not full yet.
@@ -41,7 +45,7 @@ pub(super) struct Edge {
 /// A batch and what follows from it if it commits.
 pub(super) struct Built {
     pub(super) batch: Batch,
-    pub(super) tree: Tree,
+    pub(super) tree: Arc<Tree>,
     pub(super) bundle: Vec<Leaf>,
     pub(super) openings: Vec<Opening>,
     pub(super) drafts: Vec<Draft>,
@@ -51,7 +55,7 @@ impl Edge {
     /// Behind the last leaf of a tree.
     pub(super) fn of(tree: Tree) -> Self {
         let root = tree.root();
-        Self { tree, root, bundle: Vec::new(), log: 0, base: Seq(0), sets_stored: HashSet::new() }
+        Self { tree: Arc::new(tree), root, bundle: Vec::new(), log: 0, base: Seq(0), sets_stored: HashSet::new() }
     }
 
     /// The batch that would state these drafts. Nothing has moved yet.
@@ -62,7 +66,7 @@ impl Edge {
         note: Option<StoredNote>,
         entropy: &mut dyn Entropy,
     ) -> Built {
-        let (mut tree, mut bundle) = (self.tree.clone(), self.bundle.clone());
+        let (mut tree, mut bundle) = (Tree::clone(&self.tree), self.bundle.clone());
         let before = tree.size();
         let (mut entries, mut openings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
         let (mut sets, mut tiles) = (Vec::new(), Vec::new());
@@ -97,16 +101,17 @@ impl Edge {
             openings.push(opening);
         }
         tiles.extend(tree.tiles_since(before).into_iter().map(|(id, bytes)| (id, bytes.into())));
+        tree.prune(before.saturating_sub(EDGE_LEAVES));
         let next = Seq(first.0 + drafts.len() as u64);
         let head = Head { log: self.log, base: self.base, next, root: tree.root() };
         let notes = note.into_iter().collect();
         let batch = Batch { first, entries, sets, tiles, erased: Vec::new(), notes, base: None, head };
-        Built { batch, tree, bundle, openings, drafts }
+        Built { batch, tree: Arc::new(tree), bundle, openings, drafts }
     }
 
     /// Moves behind a batch that has been committed. The root by the second routine first: one bit gone wrong in memory must not be
     /// signed, and what the new root is built on must still be what was signed last.
-    pub(super) fn advance(&mut self, batch: &Batch, tree: Tree, bundle: Vec<Leaf>) -> Result<(), String> {
+    pub(super) fn advance(&mut self, batch: &Batch, tree: Arc<Tree>, bundle: Vec<Leaf>) -> Result<(), String> {
         let leaves: Vec<_> = batch.entries.iter().map(|entry| entry.leaf).collect();
         let peaks = self.tree.peaks();
         let before = recompute_root(self.tree.size(), &peaks, &[]);

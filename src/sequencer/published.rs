@@ -20,12 +20,12 @@ pub struct Published {
     /// The next statement to come.
     pub next: Seq,
     /// The tree under the checkpoint, whole for its newest leaves.
-    pub tree: Tree,
+    pub tree: Arc<Tree>,
 }
 
 impl Published {
     pub(super) fn nothing() -> Self {
-        Self { checkpoint: Bytes::new(), base: Seq(0), next: Seq(0), tree: Tree::default() }
+        Self { checkpoint: Bytes::new(), base: Seq(0), next: Seq(0), tree: Arc::default() }
     }
 
     /// Number of leaves under the checkpoint.

@@ -30,8 +30,6 @@ const BATCH_MAX: usize = 4_096;
 const BATCH_BYTES_MAX: usize = 32 << 20;
 /// Idle this long, a signed note is stored in a batch of its own.
 const IDLE: Duration = Duration::from_millis(20);
-/// How many newest leaves the published edge can prove beside those of the last batch.
-const EDGE_LEAVES: u64 = 4_096;
 
 /// How the sequencer ended.
 #[derive(Debug)]
@@ -286,7 +284,6 @@ impl Run {
     /// Signs the head, applies what was drafted, and publishes, in this order.
     fn settle(&mut self, built: Built) -> Result<Arc<Published>, String> {
         let Built { batch, tree, bundle, drafts, .. } = built;
-        let before = self.edge.tree.size();
         // The root by the second routine first.
         self.edge.advance(&batch, tree, bundle)?;
         self.note = None;
@@ -301,7 +298,6 @@ impl Run {
         self.forget_transmitted(&drafts);
         let published = if drafts.is_empty() { self.publish.newest() } else { self.sign(batch.head.root)? };
         self.publish.consign(&batch, &drafts);
-        self.edge.tree.prune(before.saturating_sub(EDGE_LEAVES));
         Ok(published)
     }
 
@@ -526,7 +522,7 @@ mod tests {
             let leaves: Vec<_> = rig.all().await.iter().map(|entry| entry.leaf).collect();
             if place < leaves.len() {
                 // In the edge, between two batches: both routines would build on it.
-                run.edge.tree = flipped(&leaves, place);
+                run.edge.tree = Arc::new(flipped(&leaves, place));
             }
             let (proposal, _) = rig.world.notice("FR", "FR/last", &["DE"]);
             let (mut built, _) = run.decide(&[proposal], &Known::new(), true);
@@ -534,7 +530,7 @@ mod tests {
                 // In the new leaf's hash, while the batch was built.
                 let leaves: Vec<_> =
                     leaves.iter().copied().chain(built.batch.entries.iter().map(|e| e.leaf)).collect();
-                built.tree = flipped(&leaves, place);
+                built.tree = Arc::new(flipped(&leaves, place));
                 built.batch.head.root = built.tree.root();
             }
             let refused = run.settle(built).expect_err("seen");

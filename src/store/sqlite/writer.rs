@@ -201,6 +201,7 @@ impl SqliteWriter {
         for note in &batch.notes {
             write_note(&transaction, note)?;
         }
+        let noted = if batch.notes.is_empty() { None } else { rows::noted(&transaction)? };
         let mut places = in_file.as_ref().map_or(&[][..], |(_, places)| places).iter();
         for (nth, entry) in (batch.first.0..).zip(&batch.entries) {
             write_entry(&transaction, Seq(nth), entry, &mut places)?;
@@ -230,7 +231,7 @@ impl SqliteWriter {
         }
         let names = self.names.write(&transaction, &free, batch.head.next)?;
         transaction.commit()?;
-        Ok(Written { notices_end: in_file.map(|(end, _)| end), free, names })
+        Ok(Written { notices_end: in_file.map(|(end, _)| end), noted, free, names })
     }
 
     /// Nothing of the batch is there; what it left in the notice file takes room that others need now, and the next batch cuts it off.
@@ -267,7 +268,7 @@ impl Writer for SqliteWriter {
         let written = self.write(batch);
         // The transaction was rolled back when it was dropped. If even that failed, it is not known what the file holds.
         let settled = self.connection.is_autocommit();
-        let Written { notices_end, free, names } = match written {
+        let Written { notices_end, noted, free, names } = match written {
             Ok(written) => written,
             Err(Failure::Refused(error)) if settled => return Err(error),
             Err(Failure::NoRoom) if settled => return Err(self.without_room()),
@@ -282,9 +283,7 @@ impl Writer for SqliteWriter {
         self.wal_bytes += wal_bytes(batch, notices_end.is_some()) + self.names.committed(free, names);
         self.notices_end = notices_end.unwrap_or(self.notices_end);
         self.erased |= !batch.erased.is_empty();
-        if !batch.notes.is_empty() {
-            let noted = rows::noted(&self.connection);
-            let noted = noted.map_err(|error| CommitError::Unknown(error.to_string()))?;
+        if noted.is_some() {
             check::publish(&self.shared.noted, noted);
         }
         Ok(())
@@ -317,6 +316,8 @@ impl Drop for SqliteWriter {
 struct Written<'a> {
     /// Where the notice file ends now, if any notice went there.
     notices_end: Option<u64>,
+    /// The newest head with a note, if a note was written.
+    noted: Option<Head>,
     free: Free<'a>,
     /// The names that stood aside are in the table.
     names: bool,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
-use tokio::sync::Semaphore;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::clock::{Clock as _, SystemClock};
 
@@ -27,51 +28,36 @@ pub(in crate::cli::bench) struct Moments {
     pub(in crate::cli::bench) every: Duration,
 }
 
-/// Moments, and a permit for each that has come.
+/// Moments, and what rings at each. The runtime's timer counts whole milliseconds, in which a receipt on a fast disk comes and goes; the
+/// kernel's does not, and wakes the runtime as a line would.
 struct Schedule {
     moments: Moments,
-    come: Arc<Semaphore>,
+    timer: AsyncFd<OwnedFd>,
 }
 
 impl Pace {
     /// With moments: at each of them. Without: at once. Nothing is due after `until`.
     pub(super) fn new(clock: Arc<SystemClock>, moments: Option<Moments>, until: Duration) -> std::io::Result<Self> {
-        let Some(moments) = moments else { return Ok(Self { clock, until, schedule: None }) };
-        let come = Arc::new(Semaphore::new(0));
-        let metronome = Metronome {
-            timer: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?,
-            clock: clock.clone(),
-            moments,
-            until,
-        };
-        let ring = come.clone();
-        // It ends when its moments do, or at the first one after this pace is dropped.
-        tokio::task::spawn_blocking(move || metronome.run(&ring));
-        Ok(Self { clock, until, schedule: Some(Schedule { moments, come }) })
+        let schedule = moments.map(Schedule::new).transpose()?;
+        Ok(Self { clock, until, schedule })
     }
 
     /// Waits for the moment of the next notice, the nth, and says which it was: whoever is behind is not waited for, and a late
     /// notice's time still counts from its moment. None: nothing more is sent.
     pub(super) async fn due(&self, nth: usize) -> std::io::Result<Option<Duration>> {
-        let Some(Schedule { moments, come }) = &self.schedule else {
+        let Some(schedule) = &self.schedule else {
             let now = self.clock.monotonic();
             return Ok((now < self.until).then_some(now));
         };
-        let due = moments.nth(nth);
+        let due = schedule.moments.nth(nth);
         if due >= self.until {
             return Ok(None);
         }
-        // Closed: the metronome has stopped.
-        come.acquire().await.map_err(std::io::Error::other)?.forget();
-        Ok(Some(due))
-    }
-}
-
-impl Drop for Pace {
-    fn drop(&mut self) {
-        if let Some(schedule) = &self.schedule {
-            schedule.come.close();
+        let left = due.saturating_sub(self.clock.monotonic());
+        if !left.is_zero() {
+            schedule.ring_in(left).await?;
         }
+        Ok(Some(due))
     }
 }
 
@@ -81,36 +67,22 @@ impl Moments {
     }
 }
 
-/// The runtime's timer counts whole milliseconds, in which a receipt on a fast disk comes and goes. The kernel's does not, on a thread
-/// of its own that does nothing else.
-struct Metronome {
-    timer: OwnedFd,
-    clock: Arc<SystemClock>,
-    moments: Moments,
-    until: Duration,
-}
-
-impl Metronome {
-    fn run(&self, come: &Semaphore) {
-        let moments = (0..).map(|nth| self.moments.nth(nth)).take_while(|moment| *moment < self.until);
-        for moment in moments {
-            if come.is_closed() || self.wait(moment).is_err() {
-                // Whoever waits for a permit is told that none will come.
-                return come.close();
-            }
-            come.add_permits(1);
-        }
+impl Schedule {
+    #[expect(
+        deprecated,
+        reason = "what takes its place is unsafe, for descriptors that another may close; nobody else has this one"
+    )]
+    fn new(moments: Moments) -> std::io::Result<Self> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        Ok(Self { moments, timer: AsyncFd::with_interest(timer, Interest::READABLE)? })
     }
 
-    fn wait(&self, moment: Duration) -> std::io::Result<()> {
-        let left = moment.saturating_sub(self.clock.monotonic());
-        if left.is_zero() {
-            return Ok(());
-        }
+    /// Returns after this time. Whoever gives up waiting may wait anew: setting a timer takes back what it rang before.
+    async fn ring_in(&self, left: Duration) -> std::io::Result<()> {
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
         let it_value = Timespec::try_from(left).map_err(std::io::Error::other)?;
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })?;
-        rustix::io::read(&self.timer, &mut [0; 8])?;
+        self.timer.async_io(Interest::READABLE, |timer| Ok(rustix::io::read(timer, &mut [0; 8])?)).await?;
         Ok(())
     }
 }
