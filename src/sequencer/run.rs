@@ -290,10 +290,8 @@ impl Run {
         {
             // Applied before anyone learns an index, so that nobody reads behind it.
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            for (nth, draft) in drafts.iter().enumerate() {
-                let seq = Seq(batch.first.0 + nth as u64);
-                view.apply(seq, &draft.statement, &draft.detail).map_err(|diverged| diverged.to_string())?;
-            }
+            let statements = drafts.iter().map(|draft| (&draft.statement, &draft.detail));
+            view.apply_all(batch.first, statements).map_err(|diverged| diverged.to_string())?;
         }
         self.forget_transmitted(&drafts);
         let published = if drafts.is_empty() { self.publish.newest() } else { self.sign(batch.head.root)? };

@@ -1,5 +1,7 @@
 //! What waits for one partner: a set of statements for each precedence.
 
+use std::ops::Range;
+
 use liaison_protocol::id::Seq;
 use liaison_protocol::proto::Precedence;
 use roaring::RoaringTreemap;
@@ -64,9 +66,10 @@ impl Mailbox {
         Self { consigned, ..Self::default() }
     }
 
-    pub(super) fn consign(&mut self, seq: Seq, precedence: Precedence) {
-        self.put(seq, precedence);
-        self.consigned += 1;
+    /// Statements that follow one another.
+    pub(super) fn consign(&mut self, seqs: Range<u64>, precedence: Precedence) {
+        self.consigned += seqs.end - seqs.start;
+        self.due[lane(precedence)].insert_range(seqs);
     }
 
     /// Lets one wait that was consigned before.
@@ -102,7 +105,7 @@ mod tests {
         for (seq, precedence) in
             [(3, Precedence::Routine), (5, Precedence::Flash), (6, Precedence::Routine), (9, Precedence::Immediate)]
         {
-            mailbox.consign(Seq(seq), precedence);
+            mailbox.consign(seq..seq + 1, precedence);
         }
         let mut cursor = Cursor::default();
         let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! State is a fold over the log: `View::apply` is the only way it changes, live, at start and on an auditor's desk alike.
+//! State is a fold over the log: `View::apply_all` is the only way it changes, live, at start and on an auditor's desk alike.
 //! Deciding comes before: a `Stage` judges proposals on top of a view, and what it drafts is applied once it is durable.
 
 mod base;
@@ -21,15 +21,18 @@ pub use open::Open;
 pub use stage::{Decision, Draft, Outside, Proposal, Stage};
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use liaison_protocol::id::{Hash, LeafIndex, Micros, NoticeId, PartnerNumber, Seq};
 use liaison_protocol::proto::{ExpiredOutcome, Precedence, RespondBy};
-use liaison_protocol::statement::{Accepted, Event, HeadName, Statement};
+use liaison_protocol::statement::{Event, HeadName, Statement};
 use liaison_protocol::tlog::entry::Salt;
 use liaison_protocol::tlog::moved::Moved;
 
 use self::open::{Deadlines, Shelf};
+use crate::policy::RecipientSet;
 
 /// What follows from the history so far. It holds open notices only.
 #[derive(Debug, Default, PartialEq)]
@@ -105,6 +108,33 @@ impl View {
 
     /// Records one statement. It fails only where history itself is broken, and then the node stops.
     pub fn apply(&mut self, seq: Seq, statement: &Statement, detail: &Detail) -> Result<(), Diverged> {
+        self.apply_all(seq, std::iter::once((statement, detail)))
+    }
+
+    /// Records statements that follow one another, as one by one: notices for the same recipients enter each mailbox together.
+    pub fn apply_all<'a>(
+        &mut self,
+        first: Seq,
+        statements: impl IntoIterator<Item = (&'a Statement, &'a Detail)>,
+    ) -> Result<(), Diverged> {
+        let mut together: Option<Together> = None;
+        for (seq, (statement, detail)) in (first.0..).map(Seq).zip(statements) {
+            if !matches!(statement.event, Event::Accepted(_)) {
+                // It may be about what was accepted just now.
+                self.consign(together.take());
+            }
+            let Some(accepted) = self.follows(seq, statement, detail)? else { continue };
+            match &mut together {
+                Some(before) if before.goes_on_with(&accepted) => before.seqs.end = accepted.seqs.end,
+                _ => self.consign(together.replace(accepted)),
+            }
+        }
+        self.consign(together);
+        Ok(())
+    }
+
+    /// Everything that follows from a statement but what it consigns, which it gives back.
+    fn follows(&mut self, seq: Seq, statement: &Statement, detail: &Detail) -> Result<Option<Together>, Diverged> {
         let diverged = |problem: &'static str| Diverged { seq, problem: problem.into() };
         if seq.0 != self.next {
             return Err(diverged("out of order"));
@@ -115,6 +145,7 @@ impl View {
         if statement.under != self.head {
             return Err(diverged("names another directory head than the one in force"));
         }
+        let mut consigned = None;
         match (&statement.event, detail) {
             (Event::LogOpened { .. }, Detail::None) => self.base = seq.0,
             (Event::DirectoryAdopted(head), Detail::None) => {
@@ -127,7 +158,9 @@ impl View {
                 if set.root() != accepted.recipients_root || set.count() != accepted.recipient_count {
                     return Err(diverged("its recipient set is another than it commits to"));
                 }
-                self.accepted(seq, statement.observed_at, accepted, set.clone());
+                self.hold(seq, Open::new(accepted, statement.observed_at, set.clone()));
+                let seqs = seq.0..seq.0 + 1;
+                consigned = Some(Together { seqs, precedence: accepted.precedence, set: set.clone() });
             }
             (Event::Acknowledged(acknowledged), Detail::Acknowledged(items)) => {
                 for AcknowledgedDetail { item, moved } in items {
@@ -156,20 +189,14 @@ impl View {
             _ => return Err(diverged("its detail does not fit its event")),
         }
         self.next += 1;
-        Ok(())
+        Ok(consigned)
     }
 
-    fn accepted(
-        &mut self,
-        seq: Seq,
-        at: Micros,
-        accepted: &Accepted,
-        set: std::sync::Arc<crate::policy::RecipientSet>,
-    ) {
+    fn consign(&mut self, together: Option<Together>) {
+        let Some(Together { seqs, precedence, set }) = together else { return };
         for number in set.members() {
-            self.mailboxes.entry(PartnerNumber(number)).or_default().consign(seq, accepted.precedence);
+            self.mailboxes.entry(PartnerNumber(number)).or_default().consign(seqs.clone(), precedence);
         }
-        self.hold(seq, Open::new(accepted, at, set));
     }
 
     /// Keeps an open notice with the deadlines that can still close something.
@@ -213,6 +240,20 @@ impl View {
             self.open.remove(of);
         }
         moved
+    }
+}
+
+/// Notices accepted one after another, at one precedence and for the same recipients.
+struct Together {
+    seqs: Range<u64>,
+    precedence: Precedence,
+    set: Arc<RecipientSet>,
+}
+
+impl Together {
+    fn goes_on_with(&self, next: &Self) -> bool {
+        let same = self.precedence == next.precedence && Arc::ptr_eq(&self.set, &next.set);
+        same && self.seqs.end == next.seqs.start
     }
 }
 

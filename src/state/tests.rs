@@ -1,5 +1,6 @@
 //! Histories: decided live and folded from what a store would hold, the view is the same, and impossible ones are refused.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,20 @@ impl Node {
             Rebased { through: LeafIndex(self.view.next().0 - 1), digest: View::base_digest(&salt, &pieces) };
         assert_eq!(self.batch(&[Proposal::Rebase(rebased, salt)]), [Decision::State(0)]);
         pieces.concat().into()
+    }
+
+    /// The view that the whole history gives, applied at once, with each recipient set remembered as a node does.
+    fn together(&self) -> View {
+        let mut sets = HashMap::new();
+        let mut remembered = |detail: &Detail| match detail {
+            Detail::Audience(set) => Detail::Audience(Arc::clone(sets.entry(set.root()).or_insert(set.clone()))),
+            other => other.clone(),
+        };
+        let history: Vec<_> = self.history.iter().map(|(of, detail)| (of, remembered(detail))).collect();
+        let mut view = View::default();
+        let statements = history.iter().map(|(statement, detail)| (*statement, detail));
+        view.apply_all(Seq(0), statements).expect("what was decided can be applied");
+        view
     }
 
     /// The view that a base gives with what came after it; None: it is refused.
@@ -399,6 +414,22 @@ fn a_history_that_cannot_have_been_is_refused() {
 }
 
 #[test]
+fn notices_for_the_same_recipients_enter_their_mailboxes_together_and_what_lies_between_finds_them_there() {
+    let world = World::small();
+    let mut node = Node::new(&world);
+    let notice = |reference: &str, to: &[&str]| world.notice("FR", reference, to).0;
+    let accepted: Vec<_> = ["FR/1", "FR/2", "FR/3"].map(|reference| notice(reference, &["DE", "IT"])).into();
+    node.batch(&accepted);
+    // About the second of three that were accepted together.
+    node.batch(&[world.acknowledge("DE", &[(LeafIndex(3), id_of(&accepted[1]), Verdict::Accepted)])]);
+    node.batch(&[notice("FR/4", &["DE"]), notice("FR/5", &["DE", "IT"]), notice("FR/6", &["DE", "IT"])]);
+    let view = node.together();
+    assert!(view == node.view);
+    let waiting = |partner: &str| view.mailbox(world.partner(partner).number).map(|m| (m.waiting(), m.consigned()));
+    assert_eq!((waiting("DE"), waiting("IT")), (Some((5, 6)), Some((5, 5))));
+}
+
+#[test]
 fn stored_items_other_than_the_statement_commits_to_are_refused() {
     let world = World::small();
     let mut node = Node::new(&world);
@@ -529,6 +560,7 @@ proptest! {
             }
             node.batch(&proposals);
             prop_assert!(node.view == node.folded());
+            prop_assert!(node.view == node.together());
             // Nothing is overdue once a pass has gone through, and only what is open waits.
             node.batch(&[]);
             prop_assert_eq!(node.view.overdue(node.now).count(), 0);
