@@ -128,6 +128,8 @@ mod tests {
         let node = Node::start().await;
         let (caller, gathering) = (node.caller("FR"), node.exchange.gathering());
         let calls = Calls::new(node.exchange.clone(), Shutdown::new(node.rig.clock.clone()));
+        // Not before the sequencer has nothing more to do: it says itself that nobody is waited for.
+        node.rig.clock.is_awaited().await;
         gathering.wait();
         let bad = Submission { parts: Vec::new(), ..submission(&node, "FR/bad") };
         let mut gone = Box::pin(calls.judge(&caller, submission(&node, "FR/gone")));
@@ -166,6 +168,7 @@ mod tests {
         let calls = Calls::new(node.exchange.clone(), Shutdown::new(node.rig.clock.clone()));
         let one = calls.judge(&caller, submission(&node, "FR/alone")).await.expect("judged");
         assert!(matches!(node.exchange.answer_one(one).await, (Taken::Receipt { .. }, _)));
+        node.rig.clock.is_awaited().await;
         node.exchange.gathering().wait();
         let many = (0..GATHERED_MAX).map(|nth| calls.judge(&caller, submission(&node, &format!("FR/{nth}"))));
         assert!(join_all(many).await.iter().all(Option::is_some));

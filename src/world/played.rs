@@ -29,6 +29,13 @@ impl PlayedClock {
         });
     }
 
+    /// Returns when somebody waits for time to go on: whoever does so has done everything that comes before.
+    pub(crate) async fn is_awaited(&self) {
+        while self.time.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Somebody sets the wall clock.
     pub(crate) fn jump(&self, micros: i64) {
         self.time.send_modify(|(wall, _)| *wall = wall.plus(micros));
