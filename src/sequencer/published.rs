@@ -81,9 +81,12 @@ impl Hasher for AsItIs {
 }
 
 /// Puts receipts under one checkpoint, each hash of their paths once.
-pub fn pool(checkpoint: Bytes, receipts: impl IntoIterator<Item = Pooled>) -> proto::Receipts {
-    let mut places: HashMap<Hash, u32, BuildHasherDefault<AsItIs>> = HashMap::default();
-    let mut hashes = BytesMut::new();
+pub fn pool(checkpoint: Bytes, receipts: Vec<Pooled>) -> proto::Receipts {
+    // Leaves that follow one another bring two new hashes each, or fewer.
+    let about = receipts.first().map_or(0, |receipt| receipt.path.len()) + 2 * receipts.len();
+    let mut places =
+        HashMap::<Hash, u32, BuildHasherDefault<AsItIs>>::with_capacity_and_hasher(about, Default::default());
+    let mut hashes = BytesMut::with_capacity(about * 32);
     let receipts = receipts
         .into_iter()
         .map(|receipt| proto::Receipt {

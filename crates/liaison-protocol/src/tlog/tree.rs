@@ -120,8 +120,18 @@ impl Tree {
 
     /// The hash of a subtree of a proof, if the edge still holds what it is made of.
     pub fn subtree(&self, range: &std::ops::Range<u64>) -> Option<Hash> {
-        let hashes = proof::nodes(range).map(|node| self.node(node)).collect::<Option<Vec<_>>>()?;
-        proof::fold(hashes.into_iter())
+        let mut nodes = proof::nodes(range);
+        let largest = nodes.next()?;
+        self.joined(largest, &mut nodes)
+    }
+
+    /// A node and all smaller ones behind it, at most one of each height, under one hash.
+    fn joined(&self, node: Node, rest: &mut impl Iterator<Item = Node>) -> Option<Hash> {
+        let left = self.node(node)?;
+        match rest.next() {
+            None => Some(left),
+            Some(next) => Some(hash::node(&left, &self.joined(next, rest)?)),
+        }
     }
 
     /// The inclusion path of a leaf in this tree, if the edge still holds it.
@@ -129,7 +139,12 @@ impl Tree {
         if index >= self.size {
             return None;
         }
-        proof::inclusion(index, self.size).iter().map(|range| self.subtree(range)).collect()
+        let ranges = proof::inclusion(index, self.size);
+        let mut path = Vec::with_capacity(ranges.len());
+        for range in &ranges {
+            path.push(self.subtree(range)?);
+        }
+        Some(path)
     }
 
     /// Forgets what is needed neither to append nor to prove leaves from `keep` on.
