@@ -2,6 +2,7 @@
 """Writes the corpus that every run begins with: the bytes in tests/vectors, the made-up lists and configurations of the repository, and
 what lies in fuzz/seeds. Usage: seeds.py CORPUS"""
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -66,6 +67,30 @@ def first(message, number):
     return next((data for found, data in fields(message) if found == number), None)
 
 
+def varint(value):
+    return bytes([value & 0x7F | 0x80]) + varint(value >> 7) if value >= 0x80 else bytes([value])
+
+
+def field(number, data):
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def answer(receipt):
+    """A receipt of acceptance as its recipient collects it: a `CollectResponse`."""
+    proof, checkpoint = receipt.split("\n\n", 1)
+    _, extra, index, *path = proof.split("\n")
+    evidence = base64.b64decode(extra.removeprefix("extra "))
+    items = [data for number, data in fields(evidence) if number == 4]
+    notice = first(evidence, 5)
+    if not notice or len(items) != 1:
+        return None
+    shown = b"\x08" + varint(int(index.removeprefix("index "))) + field(2, first(evidence, 2)) + field(3, first(evidence, 3))
+    shown += field(4, bytes(range(len(path)))) + field(6, b"\0")
+    hashes = b"".join(base64.b64decode(line) for line in path)
+    receipts = field(1, checkpoint.encode()) + field(2, hashes) + field(3, shown) + field(4, items[0])
+    return field(2, field(1, notice)) + field(3, receipts)
+
+
 for case in vectors("manifest.json")["cases"]:
     envelope = unhex(case["envelope"])
     write("envelope", envelope)
@@ -93,6 +118,8 @@ for case in tlog["proofs"]:
     write("note", case["proof"].encode())
 for case in vectors("receipt.json")["cases"]:
     write("receipt", case["receipt"].encode())
+    if collected := "accept" in case["expect"] and answer(case["receipt"]):
+        write("answer", collected)
 for case in vectors("trust.json")["files"]:
     write("trust", case["text"].encode())
 

@@ -156,6 +156,19 @@ pub fn receipt(data: &[u8]) {
     }
 }
 
+/// Under the vectors' trust file no answer to who collects consigns a notice that the vectors do not consign to that recipient; and prost
+/// reads what is believed.
+pub fn answer(data: &[u8]) {
+    for recipient in seen::VECTORS.recipients() {
+        let Ok(consigned) = seen::believes(&seen::VECTORS.trust, recipient).check(data) else { continue };
+        for found in consigned {
+            assert!(seen::VECTORS.consigned.contains(&(recipient, found)), "consigns something new: {found:?}");
+        }
+        let read = <proto::CollectResponse as prost::Message>::decode(data).expect("what is believed, prost reads");
+        assert_eq!(read.deliveries.len(), read.receipts.map_or(0, |receipts| receipts.receipts.len()));
+    }
+}
+
 /// A trust file that is read names a sound authority, and its policy can be asked.
 pub fn trust(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
