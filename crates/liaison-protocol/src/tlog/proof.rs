@@ -77,9 +77,17 @@ pub fn nodes(range: &Range<u64>) -> impl Iterator<Item = Node> + use<> {
     })
 }
 
-/// The hash of a subtree from those of its complete subtrees, largest first; None for no hash at all.
-pub fn fold(hashes: impl DoubleEndedIterator<Item = Hash>) -> Option<Hash> {
-    hashes.rev().reduce(|right, left| hash::node(&left, &right))
+/// The hash of a subtree from those of its complete subtrees, at most 64, largest first; None for no hash at all.
+pub fn fold(mut hashes: impl Iterator<Item = Hash>) -> Option<Hash> {
+    let largest = hashes.next()?;
+    Some(joined(largest, &mut hashes))
+}
+
+fn joined(left: Hash, smaller: &mut impl Iterator<Item = Hash>) -> Hash {
+    match smaller.next() {
+        None => left,
+        Some(next) => hash::node(&left, &joined(next, smaller)),
+    }
 }
 
 /// The root that an inclusion path leads to; None if it has another length than this index and size need.

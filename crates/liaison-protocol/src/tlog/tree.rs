@@ -120,18 +120,13 @@ impl Tree {
 
     /// The hash of a subtree of a proof, if the edge still holds what it is made of.
     pub fn subtree(&self, range: &std::ops::Range<u64>) -> Option<Hash> {
-        let mut nodes = proof::nodes(range);
-        let largest = nodes.next()?;
-        self.joined(largest, &mut nodes)
-    }
-
-    /// A node and all smaller ones behind it, at most one of each height, under one hash.
-    fn joined(&self, node: Node, rest: &mut impl Iterator<Item = Node>) -> Option<Hash> {
-        let left = self.node(node)?;
-        match rest.next() {
-            None => Some(left),
-            Some(next) => Some(hash::node(&left, &self.joined(next, rest)?)),
-        }
+        let mut whole = true;
+        let hashes = proof::nodes(range).map_while(|node| {
+            let hash = self.node(node);
+            whole &= hash.is_some();
+            hash
+        });
+        proof::fold(hashes).filter(|_| whole)
     }
 
     /// The inclusion path of a leaf in this tree, if the edge still holds it.
@@ -326,6 +321,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn of_a_subtree_that_it_holds_the_first_part_of_a_pruned_edge_says_nothing() {
+        let mut tree = grown(2 * TILE_WIDTH + 8);
+        let range = 0..TILE_WIDTH + 1;
+        assert!(tree.subtree(&range).is_some());
+        tree.prune(tree.size());
+        assert!(tree.node(Node { height: TILE_HEIGHT, index: 0 }).is_some(), "it is in a tile that is not full");
+        assert_eq!(tree.subtree(&range), None);
     }
 
     #[test]
