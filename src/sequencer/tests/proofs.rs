@@ -89,6 +89,11 @@ async fn fault_78_every_old_leaf_and_every_old_size_is_proven_long_after_the_edg
         for old in &sizes {
             assert_consistent(&rig, *old, &published).await;
         }
+        let mut newest = (size.saturating_sub(4_096)..size).step_by(61);
+        assert!(newest.all(|index| published.tree.inclusion(index).is_some()), "of {size} from memory");
+        // Of those before them only the rest of a batch and of a block is kept.
+        let forgotten = size.checked_sub(8_000).map(|index| published.tree.node(proof::Node { height: 0, index }));
+        assert_eq!(forgotten.flatten(), None, "of {size}");
     }
     Rig::stop(running).await;
     // And the same from an edge that was only just rebuilt.
