@@ -57,7 +57,7 @@ pub(crate) fn believes(trust: &Trust, recipient: PartnerNumber) -> Consignments 
     Consignments::new(trust.policy().clone(), log, recipient, Arc::default())
 }
 
-/// A receipt of acceptance as its recipient collects it (`seeds.py` writes the same bytes), and what that proves.
+/// A receipt of acceptance as its recipient collects it (so does `seeds.py` put it together), and what that proves.
 fn consigned(receipt: &str, trust: &Trust) -> Option<(PartnerNumber, Consigned)> {
     let file = ProofFile::parse(receipt).ok()?;
     let proto::Evidence { statement, salt, items, notice, .. } = proto::Evidence::decode(&*file.extra).ok()?;

@@ -125,7 +125,7 @@ impl View {
             }
             let Some(accepted) = self.follows(seq, statement, detail)? else { continue };
             match &mut together {
-                Some(before) if before.goes_on_with(&accepted) => before.seqs.end = accepted.seqs.end,
+                Some(before) if before.takes(&accepted) => before.seqs.end = accepted.seqs.end,
                 _ => self.consign(together.replace(accepted)),
             }
         }
@@ -251,9 +251,9 @@ struct Together {
 }
 
 impl Together {
-    fn goes_on_with(&self, next: &Self) -> bool {
-        let same = self.precedence == next.precedence && Arc::ptr_eq(&self.set, &next.set);
-        same && self.seqs.end == next.seqs.start
+    /// Whether the notice accepted just after these is of their kind.
+    fn takes(&self, next: &Self) -> bool {
+        self.precedence == next.precedence && Arc::ptr_eq(&self.set, &next.set)
     }
 }
 

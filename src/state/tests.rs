@@ -9,7 +9,7 @@ use liaison_protocol::id::{
     Hash, HeadDigest, HeadVersion, LeafIndex, Micros, NoticeId, PartnerNumber, Reference, Seq,
 };
 use liaison_protocol::limits::ITEMS_MAX;
-use liaison_protocol::proto::{ExpiredOutcome, RespondBy, Verdict};
+use liaison_protocol::proto::{ExpiredOutcome, Precedence, RespondBy, Verdict};
 use liaison_protocol::reason::Reason;
 use liaison_protocol::statement::{Event, HeadName, Rebased, Statement};
 use liaison_protocol::tlog::entry::{Opening, Salt};
@@ -423,10 +423,13 @@ fn notices_for_the_same_recipients_enter_their_mailboxes_together_and_what_lies_
     // About the second of three that were accepted together.
     node.batch(&[world.acknowledge("DE", &[(LeafIndex(3), id_of(&accepted[1]), Verdict::Accepted)])]);
     node.batch(&[notice("FR/4", &["DE"]), notice("FR/5", &["DE", "IT"]), notice("FR/6", &["DE", "IT"])]);
+    let mut urgent = world.draft("FR", "FR/7", &["DE", "IT"]);
+    urgent.precedence = Precedence::Flash;
+    node.batch(&[world.submit(urgent), notice("FR/8", &["DE", "IT"])]);
     let view = node.together();
     assert!(view == node.view);
     let waiting = |partner: &str| view.mailbox(world.partner(partner).number).map(|m| (m.waiting(), m.consigned()));
-    assert_eq!((waiting("DE"), waiting("IT")), (Some((5, 6)), Some((5, 5))));
+    assert_eq!((waiting("DE"), waiting("IT")), (Some((7, 8)), Some((7, 7))));
 }
 
 #[test]

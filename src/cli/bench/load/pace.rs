@@ -89,6 +89,8 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -103,6 +105,17 @@ mod tests {
             assert!(clock.monotonic() >= due);
         }
         assert_eq!(pace.due(10).await.unwrap(), None, "at the end nothing is due");
+    }
+
+    #[tokio::test]
+    async fn what_rang_for_somebody_who_gave_up_waiting_rings_for_nobody_else() {
+        let clock = Arc::new(SystemClock::new());
+        let first = clock.monotonic() + Duration::from_millis(2);
+        let moments = Moments { first, every: Duration::from_millis(4) };
+        let [pace, other] = [(); 2].map(|()| Pace::new(clock.clone(), Some(moments), first * 1_000).unwrap());
+        assert!(pace.due(0).now_or_never().is_none(), "given up");
+        other.due(0).await.unwrap().expect("before the end");
+        assert!(pace.due(1).await.unwrap().expect("before the end") <= clock.monotonic());
     }
 
     #[tokio::test]

@@ -322,6 +322,14 @@ mod tests {
     }
 
     #[test]
+    fn deliveries_are_counted_for_ten_seconds_at_least_and_their_command_says_so() {
+        let commands = |row: Row, seconds| row.commands(seconds, Sizes { waiting: 10, entries: 10_000 }).join(", ");
+        assert!(commands(Row::Deliveries, 2).ends_with("--collect --seconds 10"));
+        assert!(commands(Row::Deliveries, 12).ends_with("--collect --seconds 12"));
+        assert!(commands(Row::Delivered, 2).ends_with("--collect --seconds 2"));
+    }
+
+    #[test]
     fn a_bound_holds_for_itself_and_for_what_is_better() {
         let cases = [
             (Bound::AtMost(1.7), 1.7, true),
