@@ -102,7 +102,7 @@ impl Exchange {
         let mut seen: BTreeSet<_> =
             if originator { self.named(&found).await? } else { vec![me] }.into_iter().collect();
         let mut words = Vec::new();
-        self.told(found.seq, |told| {
+        self.told(found.seq, published.next, |told| {
             words.extend(told.words(leaf).into_iter().filter(|word| word.effective));
             // Whoever was reached through a group and said nothing is not shown, also not when its time is over: that would tell
             // who is in the group.
@@ -114,9 +114,9 @@ impl Exchange {
             Some(_) => Vec::new(),
         };
         let page = page.max(1);
-        self.told(found.seq, |told| {
+        self.told(found.seq, published.next, |told| {
             // One more than the page says that there is another.
-            if told.seq > from && told.seq < published.next && shown.len() <= page {
+            if told.seq > from && shown.len() <= page {
                 shown.extend(told.shown(|of| of == leaf, |recipient| seen.contains(&recipient)));
             }
         })

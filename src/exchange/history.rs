@@ -198,10 +198,16 @@ impl Exchange {
         set.map(Arc::new).ok_or_else(|| damaged(seq, "recipient set"))
     }
 
-    /// Shows `each` what was stated about a notice, oldest first. One statement is held at a time: what was said with many others
-    /// can be large, and there can be many.
-    pub(super) async fn told(&self, of: Seq, mut each: impl FnMut(Told) + Send) -> Result<(), Refusal> {
-        for seq in self.about(of).await? {
+    /// Shows `each` what was stated about a notice before a published head, oldest first: what is durable already and not yet under a
+    /// checkpoint nobody can be shown a receipt of. One statement is held at a time: what was said with many others can be large, and
+    /// there can be many.
+    pub(super) async fn told(
+        &self,
+        of: Seq,
+        before: Seq,
+        mut each: impl FnMut(Told) + Send,
+    ) -> Result<(), Refusal> {
+        for seq in self.about(of).await?.into_iter().take_while(|seq| *seq < before) {
             each(self.told_by(seq).await?);
         }
         Ok(())

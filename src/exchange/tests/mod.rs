@@ -124,6 +124,30 @@ fn shown(evidence: &Evidence) -> (Vec<u32>, usize) {
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
+async fn what_is_durable_and_not_yet_published_is_in_no_part_of_the_evidence() {
+    let node = Node::start().await;
+    let (leaf, id) = node.send("FR/1", RespondBy::None).await;
+    let before = node.evidence("FR", leaf).await.expect("its own");
+    // The writer tells of its commit before the sequencer hears of it.
+    let held = node.rig.calls.lock().expect("no panic");
+    let word = [(leaf, id, Verdict::Accepted)];
+    let mut signing = Box::pin(node.sign("DE", &word));
+    assert!(signing.as_mut().now_or_never().is_none());
+    let about = || {
+        node.exchange.about(liaison_protocol::id::Seq(leaf.0)).now_or_never().expect("in memory").expect("reads")
+    };
+    while about().is_empty() {
+        std::thread::yield_now();
+    }
+    let meanwhile = node.evidence("FR", leaf).now_or_never().expect("in memory").expect("its own");
+    assert_eq!((standings(&meanwhile), shown(&meanwhile)), (standings(&before), shown(&before)));
+    drop(held);
+    assert_eq!(signing.await, [Ok(false)]);
+    let after = node.evidence("FR", leaf).await.expect("its own");
+    assert!(standings(&after) != standings(&before) && shown(&after) != shown(&before));
+}
+
+#[tokio::test]
 async fn fault_54_and_55_a_party_learns_of_itself_the_originator_of_who_signed_and_a_stranger_of_nothing() {
     let node = Node::start().await;
     let (leaf, id) = node.send("FR/1", RespondBy::None).await;
