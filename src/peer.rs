@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 pub use denied::{BadEntry, DenyList};
 pub use identities::{Identities, Pins};
-pub use identity::{Identity, Owner};
+pub use identity::{Account, Identity, Owner};
 pub use revocation::{
     BadList, LIST_BYTES_MAX, ListNumber, ListPlace, ListedAuthority, RevocationList, RevocationLists,
 };
@@ -34,6 +34,8 @@ pub struct Peer {
     key: Hash,
     point: Box<[u8]>,
     valid_until: Micros,
+    /// Where the directory does not list the owner: the authority under which the chain holds.
+    unregistered_under: Option<Hash>,
 }
 
 impl Peer {
@@ -58,6 +60,7 @@ impl Peer {
             key: Hash::of(&[certificate.public_key().raw]),
             point,
             valid_until: Micros(seconds.saturating_mul(Micros::SECOND)),
+            unregistered_under: None,
         })
     }
 
@@ -72,6 +75,16 @@ impl Peer {
             Identity::Partner { partner, .. } => Some(partner),
             Identity::Node(_) => None,
         }
+    }
+
+    /// Whose limits the line counts against.
+    pub fn account(&self) -> Account {
+        self.unregistered_under.map_or_else(|| Account::Owner(self.identity.owner()), Account::Unregistered)
+    }
+
+    /// Whether the directory lists the owner.
+    pub fn is_registered(&self) -> bool {
+        self.unregistered_under.is_none()
     }
 
     /// SHA-256 of the leaf certificate.

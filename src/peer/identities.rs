@@ -108,7 +108,7 @@ impl Identities {
     ///
     /// That the other end holds the leaf's key is for TLS to prove.
     pub fn admit(&self, chain: &[CertificateDer<'_>], now: Micros) -> Result<Peer, BadPeer> {
-        let peer = Peer::from_verified_chain(chain, &self.network)?;
+        let mut peer = Peer::from_verified_chain(chain, &self.network)?;
         if self.denied.denies(&peer.identity) || self.denied.denies_key(&peer.key) {
             return Err(BadPeer::Denied);
         }
@@ -116,20 +116,21 @@ impl Identities {
             return Err(BadPeer::SigningKey);
         }
         let Some(owner) = self.owners.get(&peer.identity.owner()) else {
-            self.verify(chain, &self.anchors, now)?;
+            peer.unregistered_under = Some(self.verify(chain, &self.anchors, now)?);
             return Ok(peer);
         };
         self.verify(chain, &owner.anchors, now)?;
         if owner.keys.is_empty() || owner.keys.contains(&peer.key) { Ok(peer) } else { Err(BadPeer::KeyNotPinned) }
     }
 
-    /// RFC 5280, section 6, by webpki, whose own budgets bound the work; then whether a certificate of the path is revoked.
+    /// RFC 5280, section 6, by webpki, whose own budgets bound the work; then whether a certificate of the path is revoked. Gives
+    /// the authority at the top: SHA-256 of what its SubjectPublicKeyInfo holds.
     fn verify(
         &self,
         chain: &[CertificateDer<'_>],
         anchors: &[TrustAnchor<'_>],
         now: Micros,
-    ) -> Result<(), BadPeer> {
+    ) -> Result<Hash, BadPeer> {
         let (leaf, intermediates) = chain.split_first().ok_or(BadPeer::NoCertificate)?;
         let since = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| bad_chain(&error))?;
@@ -147,7 +148,11 @@ impl Identities {
         let denied = path
             .intermediate_certificates()
             .any(|authority| self.denied.denies_key(&Hash::of(&[&authority.subject_public_key_info()])));
-        if denied { Err(BadPeer::Denied) } else { self.lists.judge(&path, now) }
+        if denied {
+            return Err(BadPeer::Denied);
+        }
+        self.lists.judge(&path, now)?;
+        Ok(Hash::of(&[&path.anchor().subject_public_key_info]))
     }
 }
 

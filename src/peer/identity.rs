@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use liaison_protocol::id::{NetworkName, NodeId, PartnerId, SystemId};
+use liaison_protocol::id::{Hash, NetworkName, NodeId, PartnerId, SystemId};
 
 use super::BadPeer;
 
@@ -27,6 +27,16 @@ pub enum Owner {
     Partner(PartnerId),
     /// A node answers for itself.
     Node(NodeId),
+}
+
+/// Whose limits a line counts against. An authority can certify any number of names that no directory lists; all of them
+/// together are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Account {
+    /// Somebody whom the directory lists.
+    Owner(Owner),
+    /// All whom the directory does not list and this authority vouches for: SHA-256 of what its SubjectPublicKeyInfo holds.
+    Unregistered(Hash),
 }
 
 impl Identity {

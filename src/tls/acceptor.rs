@@ -154,6 +154,8 @@ pub(super) enum Refused {
     Protocol(String),
     /// Too many connections already.
     Full(Full),
+    /// Nothing came.
+    Silent,
     /// The handshake took too long.
     Slow,
     /// The connection broke: nobody to blame, nothing to audit.
@@ -194,6 +196,7 @@ impl Refused {
                 peer_address = %address,
             ),
             Self::Full(full) => limited(full.reason(), address),
+            Self::Silent => limited("silent", address),
             Self::Slow => limited("slow_handshake", address),
             Self::Gone(error) => tracing::debug!(
                 event = "tls.gone",

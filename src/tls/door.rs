@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::acceptor::{Accepted, Acceptor, Refused};
 use super::line::{Caller, Ending, Line};
-use super::lines::{Full, Limits, Lines, Slot};
+use super::lines::{Entered, Full, Limits, Lines, Slot};
 use crate::gathering::Gathering;
 use crate::shutdown::Shutdown;
 
@@ -106,7 +106,10 @@ async fn accept_for_ever<F>(
     loop {
         match accept().await {
             Ok((tcp, address)) => match entrance.lines.enter(address) {
-                Ok(slot) => {
+                Ok(Entered { slot, shown_out }) => {
+                    if let Some((full, other)) = shown_out {
+                        limited.note(full, other, clock.monotonic());
+                    }
                     let (entrance, sender, stage) = (entrance.clone(), sender.clone(), shutdown.clone());
                     shutdown.spawn_for_caller("handshake", async move {
                         tokio::select! {
@@ -147,7 +150,10 @@ impl Entrance {
         let clock = self.acceptor.clock();
         let last = clock.monotonic() + self.lines.limits().handshake;
         let accepted = tokio::select! {
-            accepted = self.acceptor.accept(tcp, address) => accepted,
+            biased;
+            // In the log where it was decided.
+            () = slot.shown_out() => return,
+            accepted = self.accept(tcp, address, &slot) => accepted,
             () = clock.until(last) => return Refused::Slow.audit(address),
         };
         let Some(accepted) = accepted else { return };
@@ -155,6 +161,31 @@ impl Entrance {
             // Nobody takes lines any more when the node stops; the line then closes with this task.
             Ok(line) => drop(sender.send(line).await),
             Err(refused) => refused.audit(address),
+        }
+    }
+
+    /// Nothing is made for a connection, and nothing is held but its place, before its first byte.
+    async fn accept(&self, tcp: TcpStream, address: SocketAddr, slot: &Slot) -> Option<Accepted> {
+        let clock = self.acceptor.clock();
+        let last = clock.monotonic() + self.lines.limits().first_byte;
+        let spoke = tokio::select! {
+            biased;
+            spoke = self.first_byte(&tcp) => spoke,
+            () = clock.until(last) => Err(Refused::Silent),
+        };
+        if let Err(refused) = spoke {
+            refused.audit(address);
+            return None;
+        }
+        slot.spoke();
+        self.acceptor.accept(tcp, address).await
+    }
+
+    async fn first_byte(&self, tcp: &TcpStream) -> Result<(), Refused> {
+        match tcp.peek(&mut [0]).await {
+            Ok(0) => Err(Refused::Gone(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Refused::Gone(error)),
         }
     }
 
@@ -268,9 +299,10 @@ mod tests {
         let mut byte = [0];
         tokio::select! {
             () = accept_for_ever(accept, &entrance, &sender, &shutdown) => {}
-            // By this clock every handshake is too slow: the client was accepted, and is closed.
+            // By this clock everybody is silent for too long: the client was accepted, and is closed.
             read = client.read(&mut byte) => assert_eq!(read.unwrap(), 0),
         }
-        assert_eq!(clock.monotonic(), 2 * ACCEPT_PAUSE + entrance.lines.limits().handshake);
+        let limits = entrance.lines.limits();
+        assert_eq!(clock.monotonic(), 2 * ACCEPT_PAUSE + limits.handshake + limits.first_byte);
     }
 }

@@ -135,11 +135,16 @@ impl Line {
         gathering: Gathering,
     ) -> Self {
         stream.get_mut().0.get_mut().may_rest(gathering, caller.clock.clone());
+        let mut silence = Silence::new(limits, caller.clock.clone());
+        if !caller.peer.is_registered() {
+            // Long enough to be told so on whatever it calls.
+            silence.leave();
+        }
         Self {
             stream,
             cut: Box::pin(caller.ending.is_cut()),
             ended: Some(Box::pin(caller.ending.begun())),
-            silence: Silence::new(limits, caller.clock.clone()),
+            silence,
             frames: Frames::new(caller.clock.monotonic()),
             turn: Turn::default(),
             caller,

@@ -1,22 +1,26 @@
 //! Every connection of a door, from its first packet: how many there may be, and ending those of a peer.
 
 mod load;
+mod strangers;
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use liaison_protocol::id::Hash as Digest;
 use liaison_protocol::reason::Refusal;
 use rustls::pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
 
 use load::AllBytes;
 pub use load::{CallPlace, Heavy, Held, Load};
+use strangers::{Strangers, block};
 
 use super::line::Ending;
-use crate::peer::{Owner, Peer};
+use crate::peer::{Account, Owner, Peer};
 
 /// An idle line costs about 64 KiB, so these cost 256 MiB; each takes one file descriptor.
 const CONNECTIONS_MAX: usize = 4096;
@@ -27,9 +31,18 @@ const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 /// The same bureau, whatever addresses it comes from.
 const CONNECTIONS_PER_OWNER_MAX: usize = 64;
 
-/// Two cores finish some thousand handshakes a second; more than this under way are strangers who are slow on purpose. Larger
-/// than one address may hold, so that one address cannot shut the door.
+/// What one subscriber of IPv6 gets.
+const SUBSCRIBER_BITS: u32 = 64;
+
+/// Two cores finish some thousand handshakes a second; more than this under way are strangers who are slow on purpose. Whoever
+/// comes then takes the place of one of them.
 const HANDSHAKES_MAX: usize = 256;
+
+/// Clients of TLS speak first, in the packet after the connection's own; more than these of one site are no clients.
+const SILENT_PER_SITE_MAX: usize = 8;
+
+/// A round trip over the slowest satellite link: the first byte comes with or right behind the packet that opens a connection.
+const FIRST_BYTE_MAX: Duration = Duration::from_secs(2);
 
 /// The slowest satellite link needs three round trips of two seconds; after this the other end is slow on purpose or gone.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -58,8 +71,13 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Open lines of one partner or node.
     pub connections_per_owner: usize,
-    /// Handshakes under way.
+    /// Connections that have not proven who they are: silent ones and handshakes under way. One more takes the place of one of them.
     pub handshakes: usize,
+    /// Of these, from which nothing has come, of one IPv4 address or one IPv6 network of 48 bits, whatever
+    /// `connections_per_address` is.
+    pub silent_per_site: usize,
+    /// From the first packet to the first byte.
+    pub first_byte: Duration,
     /// From the first packet to the end of TLS, and again to the end of HTTP/2's first bytes.
     pub handshake: Duration,
     /// How long a line may be without a byte from the other end, and a write without room for one.
@@ -79,6 +97,8 @@ impl Default for Limits {
             connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
             connections_per_owner: CONNECTIONS_PER_OWNER_MAX,
             handshakes: HANDSHAKES_MAX,
+            silent_per_site: SILENT_PER_SITE_MAX,
+            first_byte: FIRST_BYTE_MAX,
             handshake: HANDSHAKE_MAX,
             silence: SILENCE_MAX,
             calls_per_owner: CALLS_PER_OWNER_MAX,
@@ -98,14 +118,14 @@ pub struct Lines {
 #[derive(Default)]
 struct State {
     last: u64,
-    connections: usize,
     by_address: HashMap<IpAddr, usize>,
-    by_owner: HashMap<Owner, OfOwner>,
+    by_account: HashMap<Account, OfAccount>,
+    strangers: Strangers,
     open: HashMap<u64, Open>,
     bytes: Arc<AllBytes>,
 }
 
-struct OfOwner {
+struct OfAccount {
     lines: usize,
     load: Arc<Load>,
 }
@@ -122,6 +142,7 @@ struct Open {
 pub(super) enum Full {
     Connections,
     Address,
+    Silent,
     Handshakes,
     Owner,
 }
@@ -132,6 +153,7 @@ impl Full {
         match self {
             Self::Connections => "connections",
             Self::Address => "connections_per_address",
+            Self::Silent => "silent_per_address",
             Self::Handshakes => "handshakes",
             Self::Owner => "connections_per_owner",
         }
@@ -168,7 +190,7 @@ impl Lines {
             let Some(why) = verdict else { continue };
             let owner = line.peer.identity().owner();
             // Before the first of them learns of it.
-            let calls = self.state().by_owner.get(&owner).map_or(0, |owner| owner.load.calls());
+            let calls = self.state().by_account.get(&line.peer.account()).map_or(0, |account| account.load.calls());
             if line.ending.begin(why.clone()) {
                 parted.entry((owner, why.reason.word())).or_insert((0, calls)).0 += 1;
             }
@@ -188,36 +210,50 @@ impl Lines {
         self.state().open.len()
     }
 
-    /// Open lines by whose they are.
+    /// Open lines of whom the directory lists.
     pub fn by_owner(&self) -> HashMap<Owner, usize> {
-        self.state().by_owner.iter().map(|(owner, of)| (owner.clone(), of.lines)).collect()
-    }
-
-    /// Handshakes under way.
-    pub fn handshakes(&self) -> usize {
         let state = self.state();
-        state.connections - state.open.len()
+        let lines = state.by_account.iter().filter_map(|(account, of)| match account {
+            Account::Owner(owner) => Some((owner.clone(), of.lines)),
+            Account::Unregistered(_) => None,
+        });
+        lines.collect()
     }
 
-    /// Counts a new connection in, unless a limit stands against it.
-    pub(super) fn enter(&self, from: SocketAddr) -> Result<Slot, Full> {
+    /// Connections that have not proven who they are.
+    pub fn handshakes(&self) -> usize {
+        self.state().strangers.len()
+    }
+
+    /// Counts a new connection in. Where a limit stands against it, whoever has proven nothing gives way; only among those who
+    /// have, nobody does.
+    pub(super) fn enter(&self, from: SocketAddr) -> Result<Entered, Full> {
         let address = subscriber(from.ip());
-        let mut state = self.state();
-        let limits = &self.limits;
-        let here = state.by_address.get(&address).copied().unwrap_or(0);
-        if here >= limits.connections_per_address {
-            return Err(Full::Address);
+        let (mut state, limits) = (self.state(), &self.limits);
+        let mut shown_out = None;
+        if state.strangers.silent_beside(address) >= limits.silent_per_site {
+            let oldest = state.strangers.oldest_silent_beside(address);
+            shown_out = oldest.and_then(|oldest| state.show_out(oldest, Full::Silent)).or(shown_out);
         }
-        if state.connections >= limits.connections {
-            return Err(Full::Connections);
+        if state.by_address.get(&address).copied().unwrap_or(0) >= limits.connections_per_address {
+            let first = state.strangers.first_to_go(|stranger| subscriber(stranger.from.ip()) == address);
+            shown_out = Some(first.and_then(|first| state.show_out(first, Full::Address)).ok_or(Full::Address)?);
         }
-        if state.connections - state.open.len() >= limits.handshakes {
-            return Err(Full::Handshakes);
+        let full = match () {
+            () if state.connections() >= limits.connections => Some(Full::Connections),
+            () if state.strangers.len() >= limits.handshakes => Some(Full::Handshakes),
+            () => None,
+        };
+        if let Some(full) = full {
+            let first = state.strangers.first_to_go(|_| true);
+            shown_out = Some(first.and_then(|first| state.show_out(first, full)).ok_or(full)?);
         }
-        state.connections += 1;
         state.last += 1;
+        let number = state.last;
         *state.by_address.entry(address).or_default() += 1;
-        Ok(Slot { lines: self.clone(), number: state.last, address, owner: None })
+        let out = state.strangers.add(number, from);
+        let slot = Slot { lines: self.clone(), number, address, account: None, out };
+        Ok(Entered { slot, shown_out })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -225,38 +261,71 @@ impl Lines {
     }
 }
 
+impl State {
+    fn connections(&self) -> usize {
+        self.strangers.len() + self.open.len()
+    }
+
+    /// Its place is free from here on, whenever its task learns of it.
+    fn show_out(&mut self, number: u64, why: Full) -> Option<(Full, SocketAddr)> {
+        let stranger = self.strangers.remove(number)?;
+        stranger.show_out();
+        less(&mut self.by_address, &subscriber(stranger.from.ip()));
+        Some((why, stranger.from))
+    }
+}
+
+/// A connection that was counted in, and who had to go for it.
+pub(super) struct Entered {
+    pub(super) slot: Slot,
+    pub(super) shown_out: Option<(Full, SocketAddr)>,
+}
+
 /// One connection's place among the others; given back when dropped.
 pub(super) struct Slot {
     lines: Lines,
     number: u64,
     address: IpAddr,
-    owner: Option<Owner>,
+    account: Option<Account>,
+    out: CancellationToken,
 }
 
 impl Slot {
-    /// The handshake is over: from now on the line can be ended by its peer.
+    /// Something has come from the other end.
+    pub(super) fn spoke(&self) {
+        self.lines.state().strangers.spoke(self.number);
+    }
+
+    /// Returns when the place has gone to somebody else.
+    pub(super) fn shown_out(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.out.clone().cancelled_owned()
+    }
+
+    /// The handshake is over: from now on nobody else gets the place, and the line can be ended by its peer.
     pub(super) fn open(
         &mut self,
         peer: &Arc<Peer>,
         chain: &[CertificateDer<'static>],
         ending: &Ending,
     ) -> Result<Arc<Load>, Full> {
-        let owner = peer.identity().owner();
+        let account = peer.account();
         let limits = &self.lines.limits;
         let mut state = self.lines.state();
         let bytes = state.bytes.clone();
-        let of_owner = state
-            .by_owner
-            .entry(owner.clone())
-            .or_insert_with(|| OfOwner { lines: 0, load: Arc::new(Load::new(limits, bytes)) });
-        if of_owner.lines >= limits.connections_per_owner {
+        let of_account = state
+            .by_account
+            .entry(account.clone())
+            .or_insert_with(|| OfAccount { lines: 0, load: Arc::new(Load::new(limits, bytes)) });
+        if of_account.lines >= limits.connections_per_owner {
             return Err(Full::Owner);
         }
-        of_owner.lines += 1;
-        let load = of_owner.load.clone();
-        let open = Open { peer: peer.clone(), chain: chain.into(), ending: ending.clone() };
-        state.open.insert(self.number, open);
-        self.owner = Some(owner);
+        of_account.lines += 1;
+        let load = of_account.load.clone();
+        self.account = Some(account);
+        // In the moment in which its handshake ended, its place may have gone.
+        state.strangers.remove(self.number).ok_or(Full::Handshakes)?;
+        let (peer, chain, ending) = (peer.clone(), chain.into(), ending.clone());
+        state.open.insert(self.number, Open { peer, chain, ending });
         Ok(load)
     }
 }
@@ -264,14 +333,17 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.lines.state();
-        state.connections -= 1;
-        state.open.remove(&self.number);
-        less(&mut state.by_address, &self.address);
-        let Some(owner) = &self.owner else { return };
-        if let Some(of_owner) = state.by_owner.get_mut(owner) {
-            of_owner.lines -= 1;
-            if of_owner.lines == 0 {
-                state.by_owner.remove(owner);
+        let stranger = state.strangers.remove(self.number).is_some();
+        let open = state.open.remove(&self.number).is_some();
+        // Whoever was shown out has been counted out.
+        if stranger || open {
+            less(&mut state.by_address, &self.address);
+        }
+        let Some(account) = &self.account else { return };
+        if let Some(of_account) = state.by_account.get_mut(account) {
+            of_account.lines -= 1;
+            if of_account.lines == 0 {
+                state.by_account.remove(account);
             }
         }
     }
@@ -286,12 +358,8 @@ fn less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
     }
 }
 
-/// One subscriber of IPv6 has 2^64 addresses to hide behind.
 fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 => v4,
-    }
+    block(address, SUBSCRIBER_BITS)
 }
 
 #[cfg(test)]
@@ -306,26 +374,62 @@ mod tests {
         SocketAddr::new(address.parse().unwrap(), 1)
     }
 
-    #[test]
-    fn fault_97_one_subscriber_cannot_take_the_places_of_others() {
-        let lines = Lines::new(limits());
-        let first = lines.enter(from("2001:db8::1")).unwrap_or_else(|_| panic!());
-        let _second = lines.enter(from("2001:db8::2"));
-        assert_eq!(
-            lines.enter(from("2001:db8::3")).err(),
-            Some(Full::Address),
-            "a network of 64 bits is one subscriber"
-        );
-        let _third = lines.enter(from("192.0.2.1"));
-        assert_eq!(lines.enter(from("192.0.2.2")).err(), Some(Full::Connections));
-        drop(first);
-        assert_eq!(lines.enter(from("::ffff:192.0.2.2")).err(), None);
+    /// Who came, and whom they cost their place.
+    fn enter(lines: &Lines, address: &str) -> (Slot, Option<(Full, SocketAddr)>) {
+        let Entered { slot, shown_out } = lines.enter(from(address)).unwrap_or_else(|full| panic!("{full:?}"));
+        (slot, shown_out)
+    }
+
+    fn is_out(slot: &Slot) -> bool {
+        slot.out.is_cancelled()
     }
 
     #[test]
-    fn fault_97_handshakes_have_a_limit_of_their_own() {
-        let lines = Lines::new(Limits { handshakes: 1, ..limits() });
-        let _first = lines.enter(from("192.0.2.1"));
-        assert_eq!(lines.enter(from("192.0.2.2")).err(), Some(Full::Handshakes));
+    fn fault_97_one_subscriber_cannot_take_the_places_of_others() {
+        let lines = Lines::new(limits());
+        let (first, _) = enter(&lines, "2001:db8::1");
+        let (second, _) = enter(&lines, "2001:db8::2");
+        let (third, out) = enter(&lines, "2001:db8::3");
+        assert_eq!(out, Some((Full::Address, from("2001:db8::1"))), "a network of 64 bits is one subscriber");
+        assert!(is_out(&first) && !is_out(&second) && !is_out(&third));
+        let (other, out) = enter(&lines, "192.0.2.1");
+        assert_eq!(out, None, "the place of whoever was shown out is free before its task has ended");
+        let (_new, out) = enter(&lines, "::ffff:192.0.2.2");
+        assert_eq!(out, Some((Full::Connections, from("2001:db8::2"))), "the one with most places gives one up");
+        assert!(!is_out(&other));
+        assert_eq!(lines.handshakes(), 3);
+        drop(first);
+        assert_eq!(lines.handshakes(), 3, "and is counted out once");
+    }
+
+    #[test]
+    fn fault_97_no_number_of_sites_and_no_kind_of_silence_takes_all_places() {
+        let lines = Lines::new(Limits { connections_per_address: 4096, ..Limits::default() });
+        let mut hostile = Vec::new();
+        // Some say nothing, some one byte and no more.
+        for nth in 0..1024 {
+            let (slot, _) = enter(&lines, &format!("198.51.100.{}", nth % 4));
+            if nth % 3 == 0 {
+                slot.spoke();
+            }
+            hostile.push(slot);
+        }
+        assert!(lines.handshakes() <= HANDSHAKES_MAX);
+        for site in 0..4 {
+            let silent = lines.state().strangers.silent_beside(from(&format!("198.51.100.{site}")).ip());
+            assert!(silent <= SILENT_PER_SITE_MAX, "{silent}, whatever an address may have of others");
+        }
+        let (good, _) = enter(&lines, "192.0.2.1");
+        good.spoke();
+        for nth in 0..1024 {
+            let (slot, _) = enter(&lines, &format!("198.51.100.{}", nth % 4));
+            slot.spoke();
+            hostile.push(slot);
+        }
+        assert!(!is_out(&good), "2,048 connections of others do not cost it its place");
+        drop(hostile);
+        assert_eq!(lines.handshakes(), 1);
+        drop(good);
+        assert!(lines.state().by_address.is_empty());
     }
 }

@@ -258,6 +258,16 @@ impl House {
         }
     }
 
+    /// Returns when its connections are so.
+    pub(super) async fn lines_are(&self, so: impl Fn(&Lines) -> bool) {
+        let looking = async {
+            while !so(&self.lines) {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("its connections", looking).await;
+    }
+
     /// The client gets in.
     pub(super) async fn lets_in(&mut self, leaf: &Leaf) -> (TlsStream<TcpStream>, Caller) {
         match self.attempt(self.client(leaf)).await {
@@ -283,10 +293,10 @@ impl House {
 }
 
 /// Handshakes, and reads back what it says: only then has the door judged the client's certificate.
-pub(super) async fn connect(
-    tcp: TcpStream,
+pub(super) async fn connect<T: AsyncRead + AsyncWrite + Unpin>(
+    tcp: T,
     config: impl Into<Arc<ClientConfig>>,
-) -> std::io::Result<TlsStream<TcpStream>> {
+) -> std::io::Result<TlsStream<T>> {
     let name = ServerName::try_from("hub-1.example.int").unwrap();
     let connector = TlsConnector::from(config.into());
     let mut line = connector.connect(name, tcp).await?;
