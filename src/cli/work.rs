@@ -1,5 +1,6 @@
 //! A partner's daily work: send, read, sign for, look back.
 
+mod content;
 mod draft;
 mod read;
 

@@ -2,9 +2,11 @@
 //! contents, notices to send and what could not be read go out. Whoever calls opens files, reads the clock, signs and sends.
 
 mod edition;
+pub mod encoding;
 mod facts;
 mod guard;
 pub mod interpol;
+pub(crate) mod json;
 pub mod ledger;
 mod plan;
 mod step;

@@ -1,6 +1,9 @@
 //! Broken records are named and cost nobody else; files that are no list are refused.
 
-use liaison::import::un_list::{Fault, LIST_BYTES_MAX, SAMPLE, UNREADABLE_MAX, UnListError, read};
+use liaison::import::encoding::Encoding;
+use liaison::import::un_list::{
+    Fault, LIST_BYTES_MAX, SAMPLE, UNREADABLE_MAX, UNREADABLE_SHARE, UnListError, read,
+};
 
 use super::{FIXTURE, fixture};
 
@@ -116,7 +119,8 @@ fn what_is_no_list_is_refused_whole() {
         assert!(!matches!(error, UnListError::TooDamaged { .. }), "{error:?}");
     }
     let latin = "<?xml version='1.0' encoding='ISO-8859-1'?><CONSOLIDATED_LIST dateGenerated='2026-01-01'/>";
-    assert_eq!(read(latin.as_bytes()), Err(UnListError::Encoding("ISO-8859-1".into())));
+    let found = Encoding::Utf8;
+    assert_eq!(read(latin.as_bytes()), Err(UnListError::Encoding { declared: Some("ISO-8859-1".into()), found }));
     let large = vec![b' '; LIST_BYTES_MAX + 1];
     assert!(matches!(read(&large), Err(UnListError::TooLarge { .. })));
 }
@@ -134,4 +138,105 @@ fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
     let list = read(windows.as_bytes()).expect("a list");
     assert_eq!(list.entries, plain.entries);
     assert!(list.unreadable.is_empty());
+}
+
+/// A list of so many records, of which some hold a letter beyond ASCII.
+fn with_letters(records: usize, letters: usize) -> String {
+    let record = |nth: usize| {
+        let name = if nth < letters { "RENÉ" } else { "RENE" };
+        format!(
+            "<INDIVIDUAL><REFERENCE_NUMBER>UTi.{nth:03}</REFERENCE_NUMBER><FIRST_NAME>{name}</FIRST_NAME></INDIVIDUAL>\n"
+        )
+    };
+    let records: String = (0..records).map(record).collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CONSOLIDATED_LIST dateGenerated=\"2026-01-01T00:00:00Z\"><INDIVIDUALS>\n\
+         {records}</INDIVIDUALS></CONSOLIDATED_LIST>"
+    )
+}
+
+fn windows_1252(text: &str) -> Vec<u8> {
+    text.chars().map(|character| u8::try_from(character).expect("of Latin-1")).collect()
+}
+
+/// Nearly half of a list in windows-1252 is unreadable as UTF-8; the other half went out, and nobody was told why.
+#[test]
+fn a_list_of_which_much_is_unreadable_is_refused_with_what_its_bytes_are() {
+    let list = read(&windows_1252(&with_letters(100, 45))).expect("a list");
+    let refused = list.is_readable_enough().expect_err("45 % is missing").to_string();
+    assert_eq!(
+        refused,
+        "45 of 100 records cannot be read, more than one in 20, the first on line 3: a byte that is not UTF-8, or a character that XML \
+         forbids; the file says that it is in UTF-8, and its bytes are an encoding of single bytes such as windows-1252 (first 0xC9 at \
+         byte 180)"
+    );
+    // Half of it in UTF-8: two lists put together, or an editor's work.
+    let text = with_letters(100, 45);
+    let half = text.len() / 3;
+    let mixed = [text[..half].as_bytes(), &windows_1252(&text[half..])].concat();
+    let refused = read(&mixed).expect("a list").is_readable_enough().expect_err("much is missing");
+    assert!(refused.to_string().contains("its bytes are UTF-8 mixed with bytes of another encoding"), "{refused}");
+
+    // Right at the share it is sent, and with one more it is not; one broken record is no damage of the file.
+    for (records, broken, enough) in [
+        (5 * UNREADABLE_SHARE, 5, true),
+        (5 * UNREADABLE_SHARE, 6, false),
+        (2 * UNREADABLE_SHARE, 2, true),
+        (2, 1, true),
+        (5, 2, false),
+        (1, 1, true),
+    ] {
+        let list = read(&windows_1252(&with_letters(records, broken))).expect("a list");
+        assert_eq!(list.unreadable.len(), broken);
+        assert_eq!(list.is_readable_enough().is_ok(), enough, "{broken} of {records}");
+        assert!(matches!(list.encoding, Encoding::SingleByte(_)));
+    }
+    assert_eq!(read(with_letters(100, 45).as_bytes()).expect("a list").encoding, Encoding::Utf8);
+    // Not the encoding: keys that cannot name a notice.
+    let keyless = with_letters(100, 0).replace("UTi.00", "UT/i.00");
+    let refused = read(keyless.as_bytes()).expect("a list").is_readable_enough().expect_err("ten have no such key");
+    assert!(refused.to_string().ends_with("its bytes are UTF-8"), "{refused}");
+}
+
+#[test]
+fn a_wrong_encoding_is_refused_with_what_is_declared_and_what_is_found() {
+    let list = with_letters(3, 1);
+    let declared = |name: &str| list.replace("\"UTF-8\"", &format!("\"{name}\""));
+    let utf16 =
+        |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
+    let marked = |text: &str| format!("\u{feff}{text}");
+    for (bytes, said, found) in [
+        (
+            windows_1252(&declared("windows-1252")),
+            "windows-1252",
+            "an encoding of single bytes such as windows-1252",
+        ),
+        (declared("windows-1252").into(), "windows-1252", "UTF-8"),
+        (declared("ISO-8859-1").into(), "ISO-8859-1", "UTF-8"),
+        (declared("UTF-16").into(), "UTF-16", "UTF-8"),
+        (declared("utf8").into(), "utf8", "UTF-8"),
+        (utf16(&marked(&declared("UTF-16")), u16::to_le_bytes), "UTF-16", "UTF-16"),
+        (utf16(&marked(&declared("UTF-16")), u16::to_be_bytes), "UTF-16", "UTF-16"),
+        (utf16(&declared("UTF-16"), u16::to_le_bytes), "UTF-16", "UTF-16"),
+        (utf16(&list, u16::to_be_bytes), "UTF-8", "UTF-16"),
+        (utf16(&marked("<CONSOLIDATED_LIST/>"), u16::to_le_bytes), "UTF-8, by saying nothing", "UTF-16"),
+    ] {
+        let refused = read(&bytes).expect_err(said).to_string();
+        let expected = format!("the file says that it is in {said}, its bytes are {found}");
+        assert!(refused.starts_with(&expected), "{refused}");
+    }
+    assert!(read(declared("utf-8").as_bytes()).is_ok());
+    assert!(read(marked(&list).as_bytes()).is_ok());
+}
+
+#[test]
+fn a_list_without_its_end_or_without_records_is_not_sent_in_part() {
+    let list = with_letters(100, 0);
+    for kept in [list.len() - 1, list.len() - 20, list.len() / 2] {
+        let cut = read(&list.as_bytes()[..kept]).expect("still a list");
+        assert!(matches!(cut.is_readable_enough(), Err(UnListError::Truncated { .. })), "{kept}");
+    }
+    let empty = read(with_letters(0, 0).as_bytes()).expect("still a list");
+    assert!(matches!(empty.is_readable_enough(), Err(UnListError::NotAList(_))));
+    assert_eq!(read(list.as_bytes()).expect("a list").is_readable_enough(), Ok(()));
 }

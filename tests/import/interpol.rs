@@ -301,7 +301,151 @@ fn what_is_no_notice_is_refused_with_its_field_and_byte() {
         assert_eq!((fault.field.as_str(), fault.offset), ("", offset), "{file:?}: {fault}");
     }
     let latin = Notices::default().read(b"{\"name\":\"\xff\"}").expect_err("not UTF-8");
-    assert_eq!((latin.offset, latin.problem.as_str()), (9, "a byte that is not UTF-8"));
+    assert_eq!(
+        (latin.offset, latin.problem.as_str()),
+        (
+            9,
+            "a byte that is not UTF-8; it is in an encoding of single bytes such as windows-1252 (first 0xFF at byte 9)"
+        )
+    );
+}
+
+/// A notice of a colour that is not read here went out as a red one, because it has a warrant.
+#[test]
+fn what_a_notice_says_of_itself_and_nobody_knows_is_not_taken_for_silence() {
+    const OWN: &str = "\"self\":{\"href\":\"https://notices.example/notices/v1/red/2099-114539\"}";
+    let of = |file: &str| {
+        let mut notices = Notices::default();
+        let refused = notices.read(file.as_bytes());
+        assert!(notices.is_empty(), "{file}");
+        refused.err().unwrap_or_else(|| notices.unreadable[0].clone())
+    };
+    let unknown = "it is no address of a red, yellow, un/persons or un/entities notice: ";
+    let own = |href: &str| RED.replace(OWN, &format!("\"self\":{{\"href\":\"{href}\"}}"));
+    let at = "https://notices.example/notices/v1";
+    for colour in ["silver", "blue", "black", "green", "orange", "purple", "un", "un/vessels", "RED", "r%65d"] {
+        let address = format!("{at}/{colour}/2099-114539");
+        let fault = of(&own(&address));
+        assert_eq!(fault.field, "_links/self/href");
+        assert_eq!(fault.problem, format!("{unknown}{address}"));
+    }
+    for address in [
+        "https://notices.example/notices/v1/blue/2099-114539?was=/notices/v1/red/2099-114539",
+        "https://notices.example/notices/v1/red/2099-114539/../../blue/2099-114539",
+        "https://notices.example/notices/v1/red",
+        "https://notices.example/2099-114539",
+        "2099-114539",
+        "...",
+    ] {
+        assert_eq!(of(&own(address)).field, "_links/self/href", "{address}");
+    }
+    let links = |links: &str| {
+        let (before, _) = RED.split_once("\"_links\":").expect("it has links");
+        format!("{before}\"_links\":{links}}}")
+    };
+    let field = |name: &str, value: &str| RED.replacen("\"shoe_size\":44", &format!("\"{name}\":{value}"), 1);
+    for (file, at, problem) in [
+        (
+            own(&format!("{at}/red/2099-114540")),
+            "_links/self/href",
+            "it is of the notice 2099-114540, and entity_id says 2099-114539",
+        ),
+        (
+            own(&format!("{at}/red/2099-114539/images")),
+            "_links/self/href",
+            "it leads to something below the notice, and not to the notice itself",
+        ),
+        (links("\"https://x.example/notices/v1/blue/2099-114539\""), "_links", "expected an object, found a text"),
+        (
+            links("{\"self\":\"https://x.example/notices/v1/red/2099-114539\"}"),
+            "_links/self",
+            "expected an object, found a text",
+        ),
+        (links("{\"self\":{\"href\":7}}"), "_links/self/href", "expected a text, found a number"),
+        (links("{\"self\":{\"href\":\"a\",\"href\":\"b\"}}"), "_links/self/href", "stands there twice"),
+        // The other links and what copies add tell which notice it is, too.
+        (
+            links("{\"images\":{\"href\":\"https://x.example/notices/v1/silver/2099-114539/images\"}}"),
+            "_links/images/href",
+            "it is no address of a red",
+        ),
+        (
+            RED.replace("/red/2099-114539/images", "/yellow/2099-114539/images"),
+            "_links/images/href",
+            "it says yellow, and the rest of the notice says red",
+        ),
+        (
+            RED.replace("/red/2099-114539/images", "/red/2099-1/images"),
+            "_links/images/href",
+            "it is of the notice 2099-1, and entity_id says 2099-114539",
+        ),
+        (
+            links("{\"thumbnail\":{\"href\":\"https://x.example/notices/v1/yellow/2099-114539/images/1\"}}"),
+            "",
+            "its address says yellow, and its fields say red",
+        ),
+        (
+            field("url", "\"https://x.example/notices/v1/blue/2099-114539\""),
+            "url",
+            "it is no address of the red notice 2099-114539",
+        ),
+        (field("notice_type", "\"Silver\""), "notice_type", "expected red, as the rest of the notice says"),
+        (field("type", "\"blue\""), "type", "expected red, as the rest of the notice says"),
+        // Fields of two categories.
+        (field("date_of_event", "\"2099/02/01\""), "", "its fields say red and yellow, and it can only be one"),
+        (field("un_reference", "\"UTi.001\""), "", "its fields say red and un/persons, and it can only be one"),
+        // At any depth, also where nobody looks.
+        (field("shoes", "{\"left\":[{\"size\":44,\"size\":45}]}"), "shoes/left/size", "stands there twice"),
+        (
+            RED.replacen("\"charge\":\"Smuggling", "\"charge\":\"Arson\",\"charge\":\"Smuggling", 1),
+            "arrest_warrants/charge",
+            "stands there twice",
+        ),
+        (RED.replacen("\"sex_id\":\"M\"", "\"n\\u0061me\":\"TWICE\"", 1), "name", "stands there twice"),
+        ("{}".to_owned(), "", "entity_id is not there"),
+    ] {
+        let fault = of(&file);
+        assert_eq!(fault.field, at, "{fault}");
+        assert!(fault.problem.starts_with(problem), "{fault}");
+    }
+    // What says nothing is no contradiction, and what agrees is none either.
+    for file in [
+        links("null"),
+        links("{\"self\":null}"),
+        links("{\"self\":{\"href\":\"\"}}"),
+        links("{\"images\":{\"href\":\"/notices/v1/red/2099-114539/images\"}}"),
+        field("notice_type", "\"RED\""),
+        field("url", "\"/notices/v2/red/2099-114539\""),
+        field("seen_at", "\"https://x.example/notices/view-them\""),
+        field("date_of_event", "null"),
+    ] {
+        assert_eq!(only(&file).key, "red/2099-114539", "{file}");
+    }
+}
+
+#[test]
+fn a_page_holds_only_what_its_own_address_lists() {
+    let page = |address: &str| {
+        RED_PAGE.replace("{\"self\": {\"href\": \"...\"}", &format!("{{\"self\": {{\"href\": \"{address}\"}}"))
+    };
+    for (address, unreadable) in [
+        ("https://x.example/notices/v1/red?page=1&resultPerPage=160", 0),
+        ("https://x.example/notices/v1/red", 0),
+        ("https://x.example/notices/v1/yellow?page=1", 2),
+        ("https://x.example/notices/v1/un?page=1", 2),
+    ] {
+        let mut notices = Notices::default();
+        notices.read(page(address).as_bytes()).expect("a page");
+        assert_eq!(notices.unreadable.len(), unreadable, "{address}");
+    }
+    let mut notices = Notices::default();
+    let fault =
+        notices.read(page("https://x.example/notices/v1/silver?page=1").as_bytes()).expect_err("no such list");
+    assert_eq!(fault.field, "_links/self/href");
+    let twice = RED_PAGE.replace("\"query\": {", "\"query\": {\"page\": 2, ");
+    assert_eq!(notices.read(twice.as_bytes()).expect_err("twice").field, "query/page");
+    assert_eq!(notices.read(b"[]").expect_err("nothing in it").problem, "there is no notice in it");
+    assert!(notices.is_empty());
 }
 
 #[test]

@@ -56,6 +56,20 @@ impl Stage {
         (output.status.code().unwrap(), object)
     }
 
+    /// Sends one file: its exit code and its object.
+    fn send(&self, file: &Path) -> (i32, Value) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
+        command
+            .args(["--output", "json", "--context"])
+            .arg(&self.context)
+            .arg("send")
+            .arg(file)
+            .args(["--to", "KE"]);
+        let output = command.current_dir(self.files.path()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), serde_json::from_str(text.trim()).unwrap_or_else(|_| panic!("{text}")))
+    }
+
     fn un_list(&self, file: &Path) -> (i32, Value) {
         self.import(&["un-list"], &[file])
     }
@@ -245,6 +259,46 @@ async fn only_one_importer_writes_a_ledger_at_a_time() {
     assert!(refused["error"]["message"].as_str().unwrap().ends_with("another import is writing it"), "{refused}");
     drop(lock);
     assert_eq!(stage.un_list(&file).0, 0);
+    stage.end().await;
+}
+
+/// Whatever the file: what could be understood in two ways, or says nothing, is refused before anybody is called.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_not_certainly_a_notice_is_not_sent() {
+    let stage = Stage::set().await;
+    let twice = r#"{"text": {"subject": "a", "body": "b", "subject": "c"}}"#;
+    for (name, text, problem) in [
+        ("empty.json", "", "the file is empty"),
+        ("blank.json", " \n", "it is empty"),
+        ("nothing.json", "{}", "nothing is said"),
+        ("NOTHING.JSON", "{}", "nothing is said"),
+        ("twice.json", twice, "text/subject at byte 50: stands there twice"),
+        (
+            "gender.json",
+            r#"{"person": {"gender": 99, "titles": ["Dr."]}}"#,
+            "person/gender at byte 22: expected one of",
+        ),
+        (
+            "unknown.json",
+            r#"{"text": {"subject": "a"}, "colour": "red"}"#,
+            "colour at byte 37: Content has no such field",
+        ),
+        ("more.json", r#"{"text": {"subject": "a"}} {"text": {"subject": "b"}}"#, "at byte 27"),
+        ("empty.txt", "", "the file is empty"),
+        ("empty.pdf", "", "the file is empty"),
+        ("empty", "", "the file is empty"),
+    ] {
+        let (exit, refused) = stage.send(&stage.file(name, text));
+        let message = refused["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!((exit, message.contains(problem), message.contains(name)), (2, true, true), "{name}: {refused}");
+    }
+    let windows = stage.files.path().join("windows.txt");
+    std::fs::write(&windows, b"caf\xe9").unwrap();
+    let (exit, refused) = stage.send(&windows);
+    assert_eq!(exit, 2, "it would be sent as text in UTF-8, which it is not: {refused}");
+    let (exit, sent) = stage.send(&stage.file("bom.json", "\u{feff}{\"text\": {\"subject\": \"a\"}}\r\n"));
+    assert_eq!(exit, 0, "{sent}");
+    assert_eq!(stage.ke.collect().await.len(), 1, "nothing but the last was sent");
     stage.end().await;
 }
 

@@ -10,7 +10,7 @@ use super::run::Import;
 use crate::cli::context::Context;
 use crate::cli::{Exit, Failure, Output, read};
 use crate::import::Edition;
-use crate::import::un_list;
+use crate::import::un_list::{self, UnListError};
 
 /// The UN Security Council Consolidated List.
 #[derive(Args)]
@@ -42,11 +42,16 @@ impl UnList {
                 json!({"reference": record.reference, "line": record.line, "problem": record.reason.to_string()}),
             );
         }
+        if !list.encoding.is_utf8() {
+            output.line(format!(" ! the file says that it is in UTF-8, and its bytes are {}", list.encoding));
+            output.set("encoding", list.encoding.to_string());
+        }
         let unknown: usize = list.entries.iter().map(|entry| entry.unknown.len()).sum();
         output.set("unreadable", unreadable.len());
         output.set("unreadable_records", unreadable);
         output.set("unknown_fields", unknown);
         output.set("list_date", list.day());
+
         if let Some(since) = &since {
             output.line(format!(" since {}, {} entries", since.day(), since.entries.len()));
             output.set("since_date", since.day());
@@ -67,5 +72,16 @@ impl UnList {
 }
 
 fn read_list(path: &Path) -> Result<un_list::UnList, Failure> {
-    un_list::read(&read(path)?).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+    let list = un_list::read(&read(path)?).and_then(|list| list.is_readable_enough().map(|()| list));
+    list.map_err(|error| {
+        let failure = Failure::failed(format!("{}: {error}", path.display()));
+        match error {
+            UnListError::Encoding { .. }
+            | UnListError::TooMuchUnreadable { .. }
+            | UnListError::Truncated { .. } => {
+                failure.next("get the file again, byte for byte as it is published; nothing of it was sent")
+            }
+            _ => failure,
+        }
+    })
 }

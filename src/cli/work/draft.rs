@@ -12,14 +12,12 @@ use liaison_protocol::proto::{
     HandlingCode, InformationEvaluation, Kind, PartRole, Precedence, RelationType, RespondBy, Retention,
     SourceEvaluation, Tlp,
 };
-use prost_reflect::prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
 
+use super::content;
 use crate::authority::directory_file::value;
 use crate::cli::context::Context;
 use crate::cli::{Exit, Failure, read};
-
-const DESCRIPTORS: &[u8] = include_bytes!("../../grpc/generated/descriptors.bin");
+use crate::import::encoding::Encoding;
 
 /// What recipients may do with a notice, how urgent it is, and what it is bound to.
 #[derive(Args, Clone)]
@@ -172,39 +170,36 @@ pub(super) fn reference(partner: &PartnerId, now: Micros) -> Result<Reference, F
     text.parse().map_err(|bad| Failure::failed(format!("{bad}")))
 }
 
-/// Reads what is to be sent. JSON is a `liaison.v1.Content` and is checked field by field; everything else goes as it is.
+/// Reads what is to be sent. JSON is a `liaison.v1.Content` and is checked field by field; everything else goes as it is, if there
+/// is anything in it.
 pub(in crate::cli) fn content_part(file: &Path) -> Result<DraftPart, Failure> {
     let bytes = read(file)?;
+    let refused =
+        |problem: &dyn std::fmt::Display| Failure::new(Exit::Usage, format!("{}: {problem}", file.display()));
+    if bytes.is_empty() {
+        return Err(refused(&"the file is empty, and a notice says something"));
+    }
     let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let (media_type, bytes): (&str, Bytes) = match extension {
-        "json" => (CONTENT_TYPE, content_from_json(file, &bytes)?),
-        "txt" => ("text/plain;charset=utf-8", bytes.into()),
+    let (media_type, bytes): (&str, Bytes) = match extension.to_ascii_lowercase().as_str() {
+        "json" => {
+            let content = content::from_json(&bytes).map_err(|fault| {
+                refused(&fault)
+                    .next("a Content in protobuf JSON, e.g. {\"text\": {\"subject\": \"…\", \"body\": \"…\"}}")
+            })?;
+            (CONTENT_TYPE, content.into())
+        }
+        "txt" => {
+            let found = Encoding::of(&bytes);
+            if !found.is_utf8() {
+                return Err(refused(&format!("it is in {found}, and text is sent in UTF-8"))
+                    .next("save it in UTF-8, or give it another ending than .txt to send its bytes as they are"));
+            }
+            ("text/plain;charset=utf-8", bytes.into())
+        }
         "pdf" => ("application/pdf", bytes.into()),
         "jpg" | "jpeg" => ("image/jpeg", bytes.into()),
         "png" => ("image/png", bytes.into()),
         _ => ("application/octet-stream", bytes.into()),
     };
     Ok(DraftPart { role: PartRole::Content, media_type: media_type.into(), bytes })
-}
-
-fn content_from_json(file: &Path, json: &[u8]) -> Result<Bytes, Failure> {
-    let bad = |problem: &dyn std::fmt::Display| {
-        Failure::new(Exit::Usage, format!("{}: {problem}", file.display()))
-            .next("a Content in protobuf JSON, e.g. {\"text\": {\"subject\": \"…\", \"body\": \"…\"}}")
-    };
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let message = DynamicMessage::deserialize(content_descriptor(), &mut reader).map_err(|error| bad(&error))?;
-    reader.end().map_err(|error| bad(&error))?;
-    Ok(message.encode_to_vec().into())
-}
-
-fn content_descriptor() -> prost_reflect::MessageDescriptor {
-    let pool = DescriptorPool::decode(DESCRIPTORS).expect("the generated descriptors decode");
-    pool.get_message_by_name("liaison.v1.Content").expect("the protos define Content")
-}
-
-/// A content as protobuf JSON.
-pub(super) fn content_to_json(bytes: &[u8]) -> Option<serde_json::Value> {
-    let message = DynamicMessage::decode(content_descriptor(), bytes).ok()?;
-    serde_json::to_value(message).ok()
 }

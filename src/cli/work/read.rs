@@ -12,7 +12,7 @@ use liaison_protocol::statement::{Event, Statement};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::draft;
+use super::content;
 use crate::cli::context::Context;
 use crate::cli::{Exit, Failure, Output, output};
 use crate::import;
@@ -186,7 +186,7 @@ pub(super) fn show(output: &mut Output, notice: &Delivered) -> Result<(), Failur
         let role = said.role.as_str_name().trim_start_matches("PART_ROLE_").to_lowercase();
         output.line(format!(" {role:<9} {}, {} bytes", said.media_type, said.size));
         let content = match &bytes {
-            Some(bytes) if said.media_type == CONTENT_TYPE => draft::content_to_json(bytes),
+            Some(bytes) if said.media_type == CONTENT_TYPE => content::to_json(bytes),
             Some(bytes) if said.media_type.starts_with("text/") => {
                 Some(String::from_utf8_lossy(bytes).into_owned().into())
             }

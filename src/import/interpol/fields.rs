@@ -5,7 +5,7 @@ use liaison_protocol::proto::{Country, Date, UnknownField};
 
 use super::Fault;
 use super::codes::country;
-use super::json::{Json, Object};
+use crate::import::json::{Json, Object};
 use crate::import::un_list::text;
 
 /// What INTERPOL writes where there is nothing to write.
@@ -22,12 +22,10 @@ impl<'a> Fields<'a> {
         Ok(Self { object: json.object()?, unknown: Vec::new() })
     }
 
-    /// `_links/self/href`. The other links and `_embedded` lead to pictures and back, and say nothing of the subject.
-    pub(super) fn own_address(&mut self) -> Result<Option<String>, Fault> {
+    /// `_links`: the notice's own address and those of its pictures. `_embedded` is always empty in a notice.
+    pub(super) fn links(&mut self) -> Option<Json<'a>> {
         self.object.take("_embedded");
-        let Some(links) = self.object.take("_links") else { return Ok(None) };
-        let Some(own) = links.object()?.take("self") else { return Ok(None) };
-        own.object()?.take("href").map(|href| href.text()).transpose()
+        self.object.take("_links")
     }
 
     /// `entity_id`, `YYYY/NNNNN`; in addresses and in some copies with a hyphen.

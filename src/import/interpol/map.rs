@@ -8,9 +8,9 @@ use proto::{
 };
 
 use super::fields::Fields;
-use super::json::Json;
 use super::{Category, Fault, NOTICE_BYTES_MAX};
 use crate::import::edition::Subject;
+use crate::import::json::Json;
 use crate::import::un_list::text;
 
 /// Every field that has a place, whatever its value.
@@ -44,12 +44,12 @@ pub(super) fn notice(json: &Json<'_>, summary: bool) -> Result<Read, Fault> {
         return Err(json.fault(format!("{} bytes, and at most {NOTICE_BYTES_MAX} are read", json.len())));
     }
     let mut fields = Fields::of(json)?;
+    json.has_no_member_twice()?;
     if fields.object.has("status") && !fields.object.has("entity_id") {
         return Err(json.fault("an error's answer, and no notice"));
     }
-    let address = fields.own_address()?;
-    let category = Category::of(&fields.object, address.as_deref())?;
-    let number = fields.number()?;
+    let (links, number) = (fields.links(), fields.number()?);
+    let category = Category::of(&fields.object, links.as_ref(), &number.replace('/', "-"))?;
     let body = match category {
         Category::UnEntities => Body::Entity(fields.entity()?),
         _ => Body::Person(fields.person()?),

@@ -4,15 +4,15 @@
 mod category;
 mod codes;
 mod fields;
-mod json;
 mod map;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::edition::{Absence, Edition, Source, Subject};
+pub use super::json::{Fault, ITEMS_MAX, TEXT_BYTES_MAX};
+use super::json::{Json, Object};
 pub use category::Category;
-use json::{Json, Object};
 
 // How much of a file is read. The largest page of the service holds 160 notices.
 
@@ -22,10 +22,6 @@ pub const FILE_BYTES_MAX: usize = 32 << 20;
 pub const NOTICES_MAX: usize = 100_000;
 /// One notice as JSON, so that its content stays well below a notice's 1 MiB. The largest seen has 3 kB.
 pub const NOTICE_BYTES_MAX: usize = 256 << 10;
-/// One text.
-pub const TEXT_BYTES_MAX: usize = 64 << 10;
-/// Items of one list, as many as a content's list may have.
-pub const ITEMS_MAX: usize = 1_024;
 
 /// What files hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,18 +52,6 @@ pub struct Page {
     pub held: u64,
 }
 
-/// What is wrong, and where.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{} at byte {offset}: {problem}", if field.is_empty() { "the file" } else { field })]
-pub struct Fault {
-    /// The field, with names joined by `/`. Empty: the file itself.
-    pub field: String,
-    /// The byte it begins at, from 0.
-    pub offset: usize,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
 impl Page {
     /// The service cuts its answers off at 160 notices and more, and says so only in its total.
     pub fn is_incomplete(&self) -> bool {
@@ -82,7 +66,11 @@ impl Notices {
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let file = Json::parse(bytes, FILE_BYTES_MAX)?;
         if file.is_array() {
-            for item in file.items(NOTICES_MAX)? {
+            let items = file.items(NOTICES_MAX)?;
+            if items.is_empty() {
+                return Err(file.fault("there is no notice in it"));
+            }
+            for item in items {
                 self.take(&item, None);
             }
             return Ok(());
@@ -128,9 +116,11 @@ impl Notices {
         let notices = embedded.take_any("notices").ok_or_else(|| page.fault("_embedded/notices is not there"))?;
         let total = page.take("total").ok_or_else(|| page.fault("total is not there"))?;
         let total = total.count()?;
+        let listed = Category::of_page(&page)?;
+        page.leftovers().chain(embedded.leftovers()).try_for_each(Json::has_no_member_twice)?;
         let mut held = BTreeMap::<Category, u64>::new();
         for item in notices.items(NOTICES_MAX)? {
-            if let Some(category) = self.take(&item, Some(true)) {
+            if let Some(category) = self.take(&item, Some(&listed)) {
                 *held.entry(category).or_default() += 1;
             }
         }
@@ -142,10 +132,16 @@ impl Notices {
         Ok(())
     }
 
-    /// Reads one notice, and keeps what is wrong with it if it cannot be read.
-    fn take(&mut self, json: &Json<'_>, summary: Option<bool>) -> Option<Category> {
-        let read = map::notice(json, summary.unwrap_or(false)).and_then(|read| {
+    /// Reads one notice, and keeps what is wrong with it if it cannot be read. `page`: it is a summary in a page that may list
+    /// these.
+    fn take(&mut self, json: &Json<'_>, page: Option<&[Category]>) -> Option<Category> {
+        let read = map::notice(json, page.is_some()).and_then(|read| {
             let category = read.category;
+            if page.is_some_and(|listed| !listed.contains(&category)) {
+                return Err(
+                    json.fault(format!("it is {}, and the page's address is of another list", category.word()))
+                );
+            }
             let unknown = read.unknown.clone();
             self.keep(json, read.subject, category)?;
             unknown.into_iter().for_each(|path| *self.unknown.entry(path).or_default() += 1);

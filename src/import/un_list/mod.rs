@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use liaison_protocol::proto;
 
+use super::encoding::{self, Encoding};
+
 // How much of a file is read, each beside the largest ever seen in a published list.
 
 /// A whole list. The largest seen has 2.2 MB.
@@ -28,6 +30,9 @@ pub const FIELD_BYTES_MAX: usize = 64 << 10;
 pub const NAME_BYTES_MAX: usize = 64;
 /// Records that cannot be read, beyond which the file is not worth reporting record by record. The most seen are 0.
 pub const UNREADABLE_MAX: usize = 1_000;
+/// One record in so many may be unreadable, beyond which the file is damaged as a whole, or in another encoding than it says. The
+/// records of a list in windows-1252 that hold a letter beyond ASCII are about half of them.
+pub const UNREADABLE_SHARE: usize = 20;
 
 /// A made-up list of five records in the newest format, for demonstrations: nobody in it exists.
 pub const SAMPLE: &[u8] = include_bytes!("sample.xml");
@@ -41,6 +46,8 @@ pub struct UnList {
     pub entries: Vec<Entry>,
     /// What could not be read, in the order of the file. Unless it is empty, the list is not whole.
     pub unreadable: Vec<Unreadable>,
+    /// What the bytes of the file are, whatever it says of itself.
+    pub encoding: Encoding,
 }
 
 /// One record.
@@ -140,12 +147,40 @@ pub enum UnListError {
         /// Where, from 1.
         line: usize,
     },
-    /// Text in another encoding.
-    #[error("the file says that it is in {0}, and the list is in UTF-8")]
-    Encoding(String),
+    /// Text in another encoding, or said to be.
+    #[error("the file says that it is in {}, its bytes are {found}, and the list is in UTF-8", said(declared))]
+    Encoding {
+        /// What the file says of itself. None: nothing, which means UTF-8.
+        declared: Option<String>,
+        /// What its bytes are.
+        found: Encoding,
+    },
     /// Without a date the notices cannot be named.
     #[error("dateGenerated is {0:?}, which does not begin with a date")]
     NoDate(String),
+    /// More is unreadable than the one record that a publisher may have spoilt.
+    #[error(
+        "{unreadable} of {records} records cannot be read, more than one in {UNREADABLE_SHARE}, the first on line {line}: {reason}; \
+         the file says that it is in UTF-8, and its bytes are {found}"
+    )]
+    TooMuchUnreadable {
+        /// Records that cannot be read.
+        unreadable: usize,
+        /// Of how many.
+        records: usize,
+        /// Where the first one is, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: Fault,
+        /// What the file's bytes are.
+        found: Encoding,
+    },
+    /// The end of the list is missing, so nobody can tell how much else is.
+    #[error("the file ends in the middle of the list, on line {line}; how much is missing cannot be told")]
+    Truncated {
+        /// Where the last thing in it begins, from 1.
+        line: usize,
+    },
     /// Too little of it makes sense.
     #[error("more than {UNREADABLE_MAX} records cannot be read, the first on line {line}: {reason}")]
     TooDamaged {
@@ -160,6 +195,30 @@ impl UnList {
     /// The day the list was made, `YYYY-MM-DD`, in the zone that the list gives.
     pub fn day(&self) -> &str {
         self.generated.get(..text::DAY_CHARS).unwrap_or(&self.generated)
+    }
+
+    /// Whether enough of it can be read for sending the rest: it has records and its end, and no more than one record or one in
+    /// [`UNREADABLE_SHARE`] is broken.
+    pub fn is_readable_enough(&self) -> Result<(), UnListError> {
+        let records = self.entries.len() + self.unreadable.len();
+        if records == 0 {
+            return Err(UnListError::NotAList("it holds no record".to_owned()));
+        }
+        if let Some(end) = self.unreadable.iter().find(|record| record.reason == Fault::Truncated) {
+            return Err(UnListError::Truncated { line: end.line });
+        }
+        match self.unreadable.as_slice() {
+            [first, _, ..] if self.unreadable.len() * UNREADABLE_SHARE > records => {
+                Err(UnListError::TooMuchUnreadable {
+                    unreadable: self.unreadable.len(),
+                    records,
+                    line: first.line,
+                    reason: first.reason.clone(),
+                    found: self.encoding,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How many entries each regime has. A committee's own list looks like the whole one and has a single regime.
@@ -179,14 +238,24 @@ pub(super) fn knows(path: &str) -> bool {
     record::ELEMENTS.contains(&element)
 }
 
+fn said(declared: &Option<String>) -> String {
+    declared.as_deref().map_or_else(|| "UTF-8, by saying nothing".to_owned(), text::quote)
+}
+
 /// Reads a file of the list.
 pub fn read(bytes: &[u8]) -> Result<UnList, UnListError> {
     if bytes.len() > LIST_BYTES_MAX {
         return Err(UnListError::TooLarge { bytes: bytes.len() });
     }
+    let encoding = Encoding::of(bytes);
+    let declared = encoding::declared(bytes);
+    let is_utf8 = declared.as_deref().is_none_or(|declared| declared.eq_ignore_ascii_case("utf-8"));
+    if !is_utf8 || matches!(encoding, Encoding::Utf16 | Encoding::Utf32) {
+        return Err(UnListError::Encoding { declared, found: encoding });
+    }
     let text = text::decode(bytes);
     let (generated, found) = reader::ListReader::open(&text)?;
-    let mut list = UnList { generated, entries: Vec::new(), unreadable: Vec::new() };
+    let mut list = UnList { generated, entries: Vec::new(), unreadable: Vec::new(), encoding };
     let mut references = HashSet::new();
     for found in found {
         let found = found?;

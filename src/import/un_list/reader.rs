@@ -52,14 +52,8 @@ impl<'a> ListReader<'a> {
         let not_a_list = |why: String| Err(UnListError::NotAList(why));
         loop {
             match reader.xml.read_event() {
-                Ok(Event::Decl(declaration)) => match declaration.encoding() {
-                    Some(Ok(name)) if !name.eq_ignore_ascii_case("utf-8") => {
-                        return Err(UnListError::Encoding(name.into_owned()));
-                    }
-                    _ => {}
-                },
                 Ok(Event::DocType(_)) => return Err(reader.document_type()),
-                Ok(Event::Comment(_) | Event::PI(_)) => {}
+                Ok(Event::Decl(_) | Event::Comment(_) | Event::PI(_)) => {}
                 Ok(Event::Text(blank)) if blank.trim().is_empty() => {}
                 Ok(Event::Start(root)) if root.name().as_ref() == ROOT => {
                     return Ok((generated(&root)?, reader));

@@ -112,7 +112,7 @@ pub(in crate::import) fn reference(published: &str) -> String {
 }
 
 /// A few words of the file for a message.
-pub(super) fn quote(text: &str) -> String {
+pub(in crate::import) fn quote(text: &str) -> String {
     line(text).chars().filter(|character| !character.is_control()).take(QUOTE_CHARS).collect()
 }
 
