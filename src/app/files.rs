@@ -10,6 +10,7 @@ use liaison_protocol::id::{Micros, NetworkName};
 use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::trust::Trust;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::Notify;
 
 use super::CannotServe;
 use super::directory::identities;
@@ -229,6 +230,19 @@ impl Files {
 
     fn exclusions(&self) -> std::sync::MutexGuard<'_, Exclusions> {
         self.exclusions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads everything again whenever somebody asks who waits for no answer: a signal.
+    pub(super) async fn reload_when_asked(self: Arc<Self>, asked: Arc<Notify>, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = asked.notified() => {}
+                () = shutdown.stopping() => return,
+            }
+            for outcome in self.clone().reload().await {
+                tracing::info!(event = "reload", outcome);
+            }
+        }
     }
 
     /// Everything that can be read again, one line each.

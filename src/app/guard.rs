@@ -8,7 +8,7 @@ use std::time::Duration;
 use liaison_protocol::reason::Refusal;
 
 use crate::clock::SharedClock;
-use crate::grpc::{Guard, OnLine, Room};
+use crate::grpc::{self, Guard, OnLine, Room};
 use crate::shutdown::Shutdown;
 use crate::tls::{Caller, Heavy, Held};
 
@@ -26,6 +26,28 @@ pub(super) async fn watch(guard: Guard, clock: SharedClock, shutdown: Shutdown) 
         tokio::select! {
             () = shutdown.stopping() => return,
             () = clock.until(clock.monotonic() + LOOK_EVERY) => guard.cut_stalled(),
+        }
+    }
+}
+
+/// Whoever calls again within this time after its last answer learns from the node itself that it stops, and when to come back. A line
+/// that closed at once would leave such a call without a reason.
+const FAREWELL_MIN: Duration = Duration::from_millis(300);
+/// Calls that have no answer by then are not waited for: the drain does that.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether all calls are answered.
+const FAREWELL_LOOK: Duration = Duration::from_millis(20);
+
+/// Refuses what comes from now on, and gives those who call the time to hear it.
+pub(super) async fn farewell(guard: &Guard, clock: &SharedClock) {
+    guard.stop(grpc::stopping());
+    let (least, most) = (clock.monotonic() + FAREWELL_MIN, clock.monotonic() + FAREWELL_MAX);
+    let mut answered = least;
+    while clock.monotonic() < answered.min(most) {
+        clock.until(clock.monotonic() + FAREWELL_LOOK).await;
+        if guard.unanswered() > 0 {
+            // Whoever gets its answer now may have a next call ready.
+            answered = clock.monotonic() + FAREWELL_MIN;
         }
     }
 }

@@ -26,6 +26,7 @@ use liaison_protocol::directory::Directory;
 use liaison_protocol::id::{NodeId, Origin};
 use liaison_protocol::tlog::checkpoint::LogKey;
 use liaison_protocol::trust::Trust;
+use tokio::sync::Notify;
 
 use crate::clock::SharedClock;
 use crate::config::Settings;
@@ -43,7 +44,11 @@ use crate::telemetry::Audit;
 use crate::tls::{Acceptor, BadCredentials, Credentials, Door, Limits, with_limits};
 use spine::Spine;
 
-/// Calls under way when the node is told to stop may take this long; then their lines are cut.
+/// Calls under way when the node is told to stop may take this long; then each is told that the node stops.
+const CALLS_MAX: Duration = Duration::from_secs(12);
+/// Whoever has not taken that by then has its line cut. With `CALLS_MAX` and the farewell this stays below 20 seconds.
+const CUT_AFTER: Duration = Duration::from_secs(3);
+/// What the calls needed may take this long to end.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The last batch and the last note may take this long.
 const LAST_BATCH_MAX: Duration = Duration::from_secs(30);
@@ -166,6 +171,7 @@ pub struct App {
     ops: Arc<Ops>,
     ops_port: Option<tokio::net::TcpListener>,
     counts: Arc<Counts>,
+    asked_to_reload: Arc<Notify>,
 }
 
 /// What a node says when partners may call.
@@ -231,6 +237,7 @@ impl App {
             operator,
             ops_port,
             counts,
+            asked_to_reload: Arc::default(),
             clock,
             settings,
         })
@@ -240,6 +247,12 @@ impl App {
     pub fn liveness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let ops = self.ops.clone();
         move || ops.is_live()
+    }
+
+    /// Has everything read again that may change while the node runs, as soon as it does run.
+    pub fn reloader(&self) -> impl Fn() + Send + Sync + 'static {
+        let asked = self.asked_to_reload.clone();
+        move || asked.notify_one()
     }
 
     /// Starts everything, says when it is ready, and serves until `shutdown` begins.
@@ -285,6 +298,7 @@ impl App {
         let watch = files.clone();
         let watcher = back.clone();
         back.spawn("files", async move { watch.watch(&watcher).await });
+        back.spawn("reload", files.clone().reload_when_asked(self.asked_to_reload, back.clone()));
         let console = operator::Console::new(
             exchange.clone(),
             files,
@@ -301,6 +315,7 @@ impl App {
         }));
         let guard = guard::of_lines();
         back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
+        let at_the_end = guard.clone();
         let counts = self.counts.clone();
         let incoming = self.door.open(&front, exchange.gathering()).inspect(move |_| counts.lines.add(1));
         let stopping = front.clone();
@@ -347,9 +362,15 @@ impl App {
             return Ok(Ended::Failed(why));
         }
         self.ops.draining();
-        if let Err(unfinished) = front.drain(DRAIN_MAX).await {
-            tracing::warn!(target: "audit", event = "drain", %unfinished);
-            lines.end(|_| true);
+        if lines.open() > 0 {
+            guard::farewell(&at_the_end, &self.clock).await;
+        }
+        if front.drain(CALLS_MAX).await.is_err() {
+            lines.part(&grpc::stopping());
+            if let Err(unfinished) = front.drain(CUT_AFTER).await {
+                tracing::warn!(target: "audit", event = "drain", %unfinished);
+                lines.end(|_| true);
+            }
         }
         if let Err(unfinished) = back.drain(DRAIN_MAX).await {
             tracing::warn!(target: "audit", event = "drain", %unfinished);

@@ -130,7 +130,7 @@ impl Follow {
         let (mut client, mut away) = (None, false);
         loop {
             match self.look(context, &mut client, output).await {
-                Ok(exit) if self.once || exit != Exit::Done => return Ok(exit),
+                Ok(exit) if self.once || exit != Exit::Done || output.reader_left() => return Ok(exit),
                 Ok(_) => away = false,
                 // Whoever watches a log for ever outlives the node's restarts.
                 Err(failure) if failure.exit == Exit::Unavailable && !self.once => {

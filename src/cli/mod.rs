@@ -105,11 +105,16 @@ pub fn main() -> ExitCode {
 
 /// Help and versions are results; everything else is told as every failure is, to people and programs alike.
 fn called_wrongly(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() || !asked_for_json(std::env::args_os().skip(1)) {
+    if !error.use_stderr() {
         let _ = error.print();
-        return ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Done } as u8);
+        return ExitCode::from(Exit::Done as u8);
     }
     let text = error.to_string();
+    if !asked_for_json(std::env::args_os().skip(1)) {
+        // Arguments may be names of files, which may hold anything.
+        output::complain(text.trim_end());
+        return ExitCode::from(Exit::Usage as u8);
+    }
     let (problem, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let problem = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => "no command".into(),

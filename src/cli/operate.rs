@@ -54,17 +54,22 @@ impl Serve {
             };
             Failure::new(Exit::Usage, format!("{}: audit.to: {to}: {error}", self.config.display()))
         })?;
+        let failed = |error: std::io::Error| Failure::failed(format!("signals: {error}"));
+        // Before the start, which may take long: whoever hangs up does not end it.
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let app = App::build(settings, clock.clone(), telemetry.audit().clone()).await.map_err(failure)?;
         let shutdown = Shutdown::new(clock.clone());
         supervised(&shutdown, clock, app.liveness());
-        let failed = |error: std::io::Error| Failure::failed(format!("signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let asked = shutdown.clone();
+        let (asked, reload) = (shutdown.clone(), app.reloader());
         shutdown.stage().spawn("signals", async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    _ = hangup.recv() => reload(),
+                }
             }
             let _ = sd_notify::notify(&[NotifyState::Stopping]);
             asked.begin(Stopped::Asked);

@@ -1,10 +1,13 @@
 //! What people and programs see: the same content, as lines or as one JSON object.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 use liaison_client::ClientError;
 use liaison_protocol::id::Micros;
 use liaison_protocol::reason::Class;
+use liaison_protocol::text::{visible, visible_lines};
 use serde_json::{Map, Value};
 
 /// How results are printed.
@@ -85,27 +88,51 @@ impl From<ClientError> for Failure {
         };
         Self {
             exit,
-            message: error.to_string(),
+            // What a node says stays on its line.
+            message: visible(&error.to_string()).into_owned(),
             next: reason.map(|reason| reason.next().to_string()),
             reason: reason.map(liaison_protocol::reason::Reason::word),
         }
     }
 }
 
-/// Where a command says what it does and what it found.
+/// Where a command says what it does and what it found. Nothing that steers a terminal passes, wherever it came from; and a reader
+/// that went away, or a disk that is full, changes neither what a command does nor its exit code.
 pub struct Output {
     format: Format,
     object: Map<String, Value>,
+    /// Why nothing more is printed: half a result is not continued behind a gap.
+    unprinted: Arc<OnceLock<io::ErrorKind>>,
 }
 
 impl Output {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, object: Map::new() }
+        Self { format, object: Map::new(), unprinted: Arc::default() }
     }
 
     /// Another in the same format, whose object is apart.
     pub(super) fn like(other: &Self) -> Self {
-        Self::new(other.format)
+        Self { format: other.format, object: Map::new(), unprinted: other.unprinted.clone() }
+    }
+
+    /// Whether whoever read the results has left: a command that follows something has nobody left to follow it for.
+    pub fn reader_left(&self) -> bool {
+        self.unprinted.get() == Some(&io::ErrorKind::BrokenPipe)
+    }
+
+    fn print(&self, text: &str) {
+        if self.unprinted.get().is_some() {
+            return;
+        }
+        let mut out = io::stdout().lock();
+        let line = [visible_lines(text).as_bytes(), b"\n"].concat();
+        if let Err(error) = out.write_all(&line).and_then(|()| out.flush()) {
+            // A reader that closes its end has seen enough. Anything else is told where it can be, once.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                complain(&format!(" ! the result cannot be printed: {error}. The exit code tells what was done."));
+            }
+            let _ = self.unprinted.set(error.kind());
+        }
     }
 
     /// Whether a program reads this.
@@ -116,14 +143,14 @@ impl Output {
     /// A result, for people.
     pub fn line(&self, text: impl AsRef<str>) {
         if !self.is_json() {
-            println!("{}", text.as_ref());
+            self.print(text.as_ref());
         }
     }
 
     /// Talk, for people.
     pub fn talk(&self, text: impl AsRef<str>) {
         if !self.is_json() {
-            eprintln!("{}", text.as_ref());
+            complain(text.as_ref());
         }
     }
 
@@ -135,7 +162,7 @@ impl Output {
     /// One object on a line of its own, for programs that follow.
     pub fn emit(&self, value: &Value) {
         if self.is_json() {
-            println!("{value}");
+            self.print(&value.to_string());
         }
     }
 
@@ -150,19 +177,26 @@ impl Output {
                     error.insert("next".into(), failure.next.into());
                     self.object.insert("error".into(), error.into());
                 } else {
-                    eprintln!(" ✘ {}", failure.message);
+                    complain(&format!(" ✘ {}", failure.message));
                     if let Some(next) = failure.next {
-                        eprintln!("   next: {next}");
+                        complain(&format!("   next: {next}"));
                     }
                 }
                 failure.exit
             }
         };
         if self.is_json() && !self.object.is_empty() {
-            println!("{}", Value::Object(self.object));
+            let object = std::mem::take(&mut self.object);
+            self.print(&Value::Object(object).to_string());
         }
         ExitCode::from(exit as u8)
     }
+}
+
+/// A line on stderr. Where that cannot be written either, nobody is left to tell.
+pub(super) fn complain(text: &str) {
+    let line = [visible_lines(text).as_bytes(), b"\n"].concat();
+    let _ = io::stderr().lock().write_all(&line);
 }
 
 /// A moment in UTC, for people and programs alike.

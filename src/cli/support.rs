@@ -56,8 +56,7 @@ impl SupportBundle {
             return Err(Failure::new(Exit::Usage, "nobody is there to say yes")
                 .next(format!("liaison support-bundle --config {} --yes", self.config.display())));
         }
-        eprint!(" Write it? [y/N] ");
-        let _ = std::io::stderr().flush();
+        let _ = std::io::stderr().write_all(b" Write it? [y/N] ");
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).map_err(|error| Failure::failed(error.to_string()))?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

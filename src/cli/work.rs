@@ -11,6 +11,7 @@ use liaison_client::{ItemOutcome, Signed, by_reference};
 use liaison_protocol::id::{Micros, NoticeId, PartnerId, Reference};
 use liaison_protocol::proto::{self, Verdict, get_notice_request, list_evidence_request};
 use liaison_protocol::statement::Statement;
+use liaison_protocol::text::visible;
 use serde_json::json;
 
 use super::context::Context;
@@ -153,6 +154,9 @@ impl Inbox {
         let mut mailbox = Mailbox::open(context, !self.follow).await?;
         let (mut count, mut table, mut all) = (0, read::table(), Vec::new());
         while let Some(notices) = mailbox.next().await? {
+            if output.reader_left() {
+                return Ok(Exit::Done);
+            }
             for notice in notices {
                 count += 1;
                 let row = read::row(&notice);
@@ -249,7 +253,7 @@ impl Ack {
                     }
                     ItemOutcome::Refused(reason) => {
                         refused += 1;
-                        output.line(format!(" ✘ {reference}   {reason}"));
+                        output.line(format!(" ✘ {reference}   {}", visible(reason)));
                         results.push(json!({"reference": reference.to_string(), "refused": reason}));
                     }
                 }
@@ -362,7 +366,8 @@ impl Trace {
             let (delivery, decision) = (outcome.delivery().as_str_name(), outcome.decision().as_str_name());
             let (delivery, decision) =
                 (delivery.trim_start_matches("DELIVERY_STATE_"), decision.trim_start_matches("DECISION_STATE_"));
-            output.line(format!(" {:<12} {delivery:<12} {decision}  {}", outcome.recipient, outcome.reason));
+            let (recipient, reason) = (visible(&outcome.recipient), visible(&outcome.reason));
+            output.line(format!(" {recipient:<12} {delivery:<12} {decision}  {reason}"));
             outcomes.push(json!({"recipient": outcome.recipient, "delivery": delivery, "decision": decision, "reason": outcome.reason}));
         }
         for outcome in
@@ -370,7 +375,7 @@ impl Trace {
         {
             output.line(format!(
                 " ▲ {} has not signed for it; it waits until {}",
-                outcome.recipient,
+                visible(&outcome.recipient),
                 output::time(manifest.expires_at)
             ));
         }

@@ -2,6 +2,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
 
 use futures_util::stream::{self, Stream, StreamExt as _};
 use liaison_protocol::id::Seq;
@@ -12,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::calls::Calls;
 use super::chunks::{Chunk, Chunks};
 use super::generated::exchange_service_server::ExchangeService;
-use super::{caller, convert, status};
+use super::{caller, convert, status, stopping};
 use crate::exchange::{Caller, Exchange, Frame, ItemAnswer, Submission, Taken};
 use crate::shutdown::Shutdown;
 
@@ -61,10 +63,21 @@ impl ExchangeService for Service {
         let shutdown = self.shutdown.clone();
         let stopped = Box::pin(async move { shutdown.stopping().await });
         let gathering = self.exchange.gathering().clone();
-        let answers = Chunks::new(request.into_inner().take_until(stopped), gathering, move |chunk| {
+        // A stream that the caller ended is over; one that the node ends says why, after everything that had come is answered.
+        let ended = Arc::new(AtomicBool::new(false));
+        let (by_caller, last) = (ended.clone(), self.shutdown.clone());
+        let requests = request.into_inner().chain(stream::poll_fn(move |_| {
+            by_caller.store(true, Relaxed);
+            Poll::Ready(None)
+        }));
+        let answers = Chunks::new(requests.take_until(stopped), gathering, move |chunk| {
             answer_chunk(exchange.clone(), caller.clone(), chunk)
         });
-        Ok(Response::new(Box::pin(answers)))
+        let last_word = stream::once(async move {
+            let by_node = last.is_stopping() && !ended.load(Relaxed);
+            by_node.then(|| Err(status::of(&stopping())))
+        });
+        Ok(Response::new(Box::pin(answers.chain(last_word.filter_map(std::future::ready)))))
     }
 
     type CollectStream = Answers<Frame>;
@@ -204,10 +217,6 @@ async fn answer_chunk(
         })
         .collect();
     Ok(proto::SubmitStreamResponse { results, receipts: Some(receipts) })
-}
-
-fn stopping() -> Refusal {
-    Refusal::new(Reason::ShuttingDown, "the node is stopping").retry_after_ms(1_000)
 }
 
 fn item_to_proto(answer: ItemAnswer) -> proto::AcknowledgeResult {

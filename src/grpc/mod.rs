@@ -36,6 +36,8 @@ use crate::shutdown::Shutdown;
 
 /// A request, all parts together: a megabyte of content, its manifest and the frame around them.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// When a caller may try again whose node stops: a restart takes about that long.
+const STOPPED_FOR_MS: u32 = 1_000;
 /// What the reflection service tells: everything that partners may call.
 const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
 
@@ -59,6 +61,11 @@ pub fn partner_routes(exchange: Arc<Exchange>, shutdown: &Shutdown) -> RoutesBui
     }
     drop(health);
     routes
+}
+
+/// What calls are told that come, or would wait for ever, when the node stops.
+pub fn stopping() -> Refusal {
+    Refusal::new(Reason::ShuttingDown, "the node is stopping").retry_after_ms(STOPPED_FOR_MS)
 }
 
 /// What the node's own operator reaches, on a local socket.

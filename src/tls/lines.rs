@@ -178,6 +178,13 @@ impl Lines {
         meant.len()
     }
 
+    /// Begins the end of every open line: each call on it is told why.
+    pub fn part(&self, why: &Refusal) {
+        for line in self.all_open() {
+            line.ending.begin(why.clone());
+        }
+    }
+
     /// Judges every open line again, by its peer and chain. Whoever is refused is told so on every call, and is off the line within
     /// seconds; says how many lines that concerns. Judging may take long: it holds up nobody.
     pub fn rejudge(&self, judge: impl Fn(&Peer, &[CertificateDer<'static>]) -> Result<(), Refusal>) -> usize {

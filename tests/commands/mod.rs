@@ -1,6 +1,7 @@
 //! What the commands print, word for word. `TRYCMD=overwrite` writes what they print now; read the difference before keeping it.
 
 mod homes;
+mod printing;
 mod together;
 
 #[test]

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use liaison_client::Submitted;
+use liaison_client::{ClientError, Submitted};
 use liaison_client::sign::SignedNotice;
+use liaison_protocol::reason::Reason;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,9 +25,15 @@ async fn load(fr: Partner, name: usize, answered: Answered, answers: watch::Send
                 answered.lock().unwrap().insert(notice.reference.to_string(), (notice, submitted));
                 answers.send_modify(|answers| *answers += 1);
             }
-            Err(error) => return assert!(error.may_pass_later(), "{error}"),
+            Err(error) => return assert_told(&error),
         }
     }
+}
+
+/// Whoever is stopped learns it from the node, with when to try again.
+fn assert_told(error: &ClientError) {
+    assert_eq!(error.reason(), Some(Reason::ShuttingDown), "{error:?}");
+    assert!(error.may_pass_later(), "{error:?}");
 }
 
 /// The same on a stream, with several under way.
@@ -35,14 +42,16 @@ async fn load_a_stream(fr: Partner, answered: Answered, answers: watch::Sender<u
     let mut under_way = std::collections::VecDeque::new();
     for nth in 0.. {
         let notice = fr.notice(&format!("FR/stream/{nth}"), &["KE"]);
-        if stream.send(&notice).await.is_err() {
-            break;
+        if stream.send(&notice).await.is_ok() {
+            under_way.push_back(notice);
+            if under_way.len() < 16 {
+                continue;
+            }
         }
-        under_way.push_back(notice);
-        if under_way.len() < 16 {
-            continue;
-        }
-        let Ok(Some(more)) = stream.answers().await else { break };
+        let more = match stream.answers().await {
+            Ok(more) => more.expect("the node does not end a stream without a word"),
+            Err(error) => return assert_told(&error),
+        };
         for answer in more {
             let notice = under_way.pop_front().unwrap();
             match answer {
@@ -77,10 +86,33 @@ async fn fault_92_a_node_that_is_asked_to_stop_under_load_loses_nothing_and_says
             match following.next().await {
                 Ok(Some(_)) => {}
                 Ok(None) => panic!("the stream ended without a word"),
-                Err(error) => return assert!(error.may_pass_later(), "{error}"),
+                Err(error) => return assert_told(&error),
             }
         }
     });
+
+    // and calls of other kinds, one after the other, and a stream on which nothing comes,
+    for kind in 0..4 {
+        let fr = network.partner("FR", &node).await;
+        submitting.spawn(async move {
+            loop {
+                let answered = match kind {
+                    0 => fr.client.mailbox().await.map(drop),
+                    1 => fr.client.checkpoint().await.map(drop),
+                    2 => fr.client.known_directory(0, &fr.trust).await.map(drop),
+                    _ => match fr.client.submit_stream().await {
+                        Ok(mut stream) => stream.answers().await.map(|answers| {
+                            assert!(answers.is_some(), "the node ended the stream without a word");
+                        }),
+                        Err(error) => Err(error),
+                    },
+                };
+                if let Err(error) = answered {
+                    return assert_told(&error);
+                }
+            }
+        });
+    }
 
     // when the node is asked to stop,
     soon("answers", answers.subscribe().wait_for(|answers| *answers >= ENOUGH)).await.unwrap();

@@ -31,7 +31,7 @@ pub(crate) struct Partner {
     pub(crate) tls_key_pem: String,
     pub(crate) client: Client,
     pub(crate) raw: Raw,
-    pub(super) trust: Trust,
+    pub(crate) trust: Trust,
     pub(super) sight: Arc<Sight>,
 }
 

@@ -23,6 +23,7 @@ pub mod receipt;
 mod sha256;
 pub mod signer;
 pub mod statement;
+pub mod text;
 pub mod tlog;
 pub mod trust;
 pub mod wire;

@@ -9,6 +9,7 @@ use liaison_protocol::part::Parts;
 use liaison_protocol::proto::{self, Kind, Precedence, item_proof};
 use liaison_protocol::receipt::{Outcome, verify};
 use liaison_protocol::statement::{Event, Statement};
+use liaison_protocol::text::visible;
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -132,7 +133,8 @@ pub(super) fn row(notice: &Delivered) -> Vec<String> {
         precedence_word(manifest.precedence),
         kind_word(manifest.kind),
         manifest.originator.to_string(),
-        subject_of(notice),
+        // A cell is one line, whatever the originator wrote.
+        visible(&subject_of(notice)).into_owned(),
         manifest.reference.to_string(),
     ]
 }
@@ -193,11 +195,7 @@ pub(super) fn show(output: &mut Output, notice: &Delivered) -> Result<(), Failur
             _ => None,
         };
         match &content {
-            Some(Value::String(text)) => {
-                let safe: String =
-                    text.chars().filter(|c| *c == '\n' || !liaison_protocol::manifest::forges_lines(*c)).collect();
-                output.line(safe);
-            }
+            Some(Value::String(text)) => output.line(text.replace("\r\n", "\n")),
             Some(json) => output.line(serde_json::to_string_pretty(json).unwrap_or_default()),
             None => {}
         }

@@ -7,8 +7,8 @@ mod outgoing;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -70,6 +70,16 @@ impl Guard {
         Self { line_of, answers: Arc::default() }
     }
 
+    /// Refuses every call from now on with this. Calls under way go on.
+    pub fn stop(&self, why: Refusal) {
+        let _ = self.answers.stopping.set(why);
+    }
+
+    /// Calls that wait for the beginning of their answer.
+    pub fn unanswered(&self) -> usize {
+        self.answers.unanswered.load(Relaxed)
+    }
+
     /// Breaks the lines of those who have taken nothing for too long. To be called again and again: what is not taken wakes nobody.
     pub fn cut_stalled(&self) {
         let open: Vec<_> = self.answers.open().values().cloned().collect();
@@ -125,6 +135,9 @@ where
         if let Some(why) = line.ending() {
             return refuse(&why);
         }
+        if let Some(why) = self.guard.answers.stopping.get() {
+            return refuse(why);
+        }
         let place = match line.call() {
             Ok(place) => place,
             Err(limit) => return refuse(&self.guard.answers.limited(&*line, limit)),
@@ -133,7 +146,9 @@ where
         let request = request.map(|body| Body::new(Incoming::new(body, room)));
         let response = self.inner.call(request);
         let answers = self.guard.answers.clone();
+        let unanswered = Unanswered::begin(&answers);
         Box::pin(async move {
+            let _unanswered = unanswered;
             let response = tokio::select! {
                 biased;
                 why = line.ended() => return Ok(status::of(&why).into_http()),
@@ -150,6 +165,25 @@ struct Answers {
     last: AtomicU64,
     open: Mutex<HashMap<u64, Arc<Progress>>>,
     limited: Mutex<(u64, Duration)>,
+    unanswered: AtomicUsize,
+    /// Why no call is taken any more.
+    stopping: OnceLock<Refusal>,
+}
+
+/// Counts a call until its answer begins.
+struct Unanswered(Arc<Answers>);
+
+impl Unanswered {
+    fn begin(answers: &Arc<Answers>) -> Self {
+        answers.unanswered.fetch_add(1, Relaxed);
+        Self(answers.clone())
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.unanswered.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Whether an answer moves.
