@@ -93,7 +93,8 @@ async fn results_that_cannot_be_printed_change_neither_what_a_command_does_nor_i
             nth += 1;
             for (args, expected) in rows {
                 let args: Vec<String> = args.iter().map(|arg| arg.replace("N.", &format!("{nth}."))).collect();
-                let args = args.iter().map(|arg| arg.strip_suffix("/N").map_or(arg.clone(), |of| format!("{of}/{nth}")));
+                let args =
+                    args.iter().map(|arg| arg.strip_suffix("/N").map_or(arg.clone(), |of| format!("{of}/{nth}")));
                 let args: Vec<String> = args.chain(["--output".into(), output.into()]).collect();
                 let args: Vec<&str> = args.iter().map(String::as_str).collect();
                 let (exit, said) = unprinted(out, &args, &here);

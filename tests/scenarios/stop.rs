@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use liaison_client::{ClientError, Submitted};
 use liaison_client::sign::SignedNotice;
+use liaison_client::{ClientError, Submitted};
 use liaison_protocol::reason::Reason;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
