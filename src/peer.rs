@@ -2,6 +2,7 @@
 //! Pure. TLS runs these rules inside the handshake; nothing after it may build a `Peer` in another way.
 //! TLS says who is calling; what the caller may do is the directory's business.
 
+mod authority;
 mod denied;
 mod identities;
 mod identity;
@@ -13,6 +14,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+pub use authority::{Authority, BadAuthority};
 pub use denied::{BadEntry, DenyList};
 pub use identities::{Identities, Pins};
 pub use identity::{Account, Identity, Owner};
@@ -52,6 +54,7 @@ impl Peer {
         };
         let identity = only_identity(&certificate, network)?;
         check_usage(&certificate, &identity)?;
+        check_key_usage(&certificate)?;
         let point = p256_point(&certificate)?;
         let seconds = certificate.validity().not_after.timestamp();
         Ok(Self {
@@ -128,6 +131,18 @@ fn only_identity(certificate: &X509Certificate<'_>, network: &NetworkName) -> Re
     if names.iter().all(fits) { Ok(identity) } else { Err(BadPeer::AmbiguousIdentity) }
 }
 
+/// A leaf signs handshakes and issues nothing. What is absent is not allowed.
+fn check_key_usage(certificate: &X509Certificate<'_>) -> Result<(), BadPeer> {
+    match certificate.key_usage() {
+        Ok(Some(usage)) => {
+            let usage = usage.value;
+            let issues = usage.key_cert_sign() || usage.crl_sign();
+            if usage.digital_signature() && !issues { Ok(()) } else { Err(BadPeer::WrongKeyUsage) }
+        }
+        _ => Err(BadPeer::WrongKeyUsage),
+    }
+}
+
 /// Partners call and nodes call and answer, so that a partner's certificate can never stand in for a node's.
 fn check_usage(certificate: &X509Certificate<'_>, identity: &Identity) -> Result<(), BadPeer> {
     let Ok(Some(usage)) = certificate.extended_key_usage() else {
@@ -174,6 +189,9 @@ pub enum BadPeer {
     /// Extended key usage absent, "any", too wide or too narrow for the role.
     #[error("the extended key usage is not exactly clientAuth (partners) or clientAuth and serverAuth (nodes)")]
     WrongUsage,
+    /// Key usage absent, without digitalSignature, or that of an authority.
+    #[error("the key usage lacks digitalSignature, or names what only authorities do")]
+    WrongKeyUsage,
     /// A key that signs notices, logs or directories must not be on the line.
     #[error("the certificate's key is registered as a signing key")]
     SigningKey,
@@ -249,6 +267,7 @@ impl BadPeer {
             Self::NoIdentity | Self::AmbiguousIdentity => "ambiguous_identity",
             Self::OtherNetwork => "other_network",
             Self::WrongUsage | Self::SigningKey => "wrong_eku",
+            Self::WrongKeyUsage => "wrong_key_usage",
             Self::WeakKey => "weak_key",
             Self::ChainTooComplex => "chain_too_complex",
             Self::UnknownIssuer => "unknown_issuer",

@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use liaison_protocol::directory::{AuthorityKeys, Directory};
-use liaison_protocol::id::{Hash, PartnerId, PartnerNumber};
+use liaison_protocol::id::{Hash, Micros, PartnerId, PartnerNumber};
 use liaison_protocol::keyring::PublicKey;
+use liaison_protocol::proto::PartnerStatus;
+use rustls::pki_types::CertificateDer;
+
+use crate::peer::{self, BadAuthority};
 
 /// How far above the last number given a new one may be: a whole continent may be enrolled at once, in blocks.
 const NUMBERS_AHEAD_MAX: u32 = 10_000;
@@ -53,6 +57,18 @@ pub enum BrokenRule {
         /// What else it is.
         role: String,
     },
+    /// Whoever is pinned vouches for names on the line, or nobody gets in by it.
+    #[error("{owner}: tls_authorities: {authority}: {why}; {next}")]
+    Authority {
+        /// Who pins it.
+        owner: String,
+        /// The first digits of the certificate's SHA-256.
+        authority: String,
+        /// What is wrong with it.
+        why: BadAuthority,
+        /// What helps.
+        next: &'static str,
+    },
 }
 
 /// Judges a directory that is to follow `history`, oldest first, and to be signed by `authority`.
@@ -66,6 +82,39 @@ pub fn check(
         Some(role) => Err(BrokenRule::SecondRole { key: super::words::short(key.id().0), role }),
         None => Ok(()),
     })
+}
+
+/// Judges every authority that a directory pins, at the moment at which it is signed. Those of a suspended partner may have ended:
+/// nobody gets in by them, and the partner keeps its number.
+pub fn check_authorities(directory: &Directory, now: Micros) -> Result<(), BrokenRule> {
+    let partners = directory.partners().map(|partner| {
+        let suspended = partner.status != PartnerStatus::Active;
+        (format!("partner {}", partner.id), &partner.tls_authorities, suspended)
+    });
+    let nodes = directory.nodes().map(|node| (format!("node {}", node.id), &node.tls_authorities, false));
+    for (owner, certificates, suspended) in nodes.chain(partners) {
+        for der in certificates {
+            let judged =
+                peer::Authority::read(&CertificateDer::from(&**der)).and_then(|authority| match suspended {
+                    true => Ok(()),
+                    false => authority.has_not_ended(now),
+                });
+            let Err(why) = judged else { continue };
+            let next = match why {
+                BadAuthority::Ended(_) => {
+                    "name the file of the authority that follows it, or suspend the partner until there is one"
+                }
+                _ => "have it issued anew by certs/README.md, or name another authority's file",
+            };
+            return Err(BrokenRule::Authority {
+                owner,
+                authority: super::words::short(Hash::of(&[der])),
+                why,
+                next,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn numbers_are_given_once(directory: &Directory, history: &[Arc<Directory>]) -> Result<(), BrokenRule> {
@@ -141,10 +190,13 @@ fn subject_public_key_info(key: &PublicKey) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::authority::directory_file::DirectoryFile;
+    use crate::authority::pki::Authority;
     use crate::authority::sign::{CannotSign, Sealed, sign};
     use crate::world::{Plan, PlayedEntropy, START};
+    use bytes::Bytes;
     use liaison_protocol::proto::{self, record::Body};
     use liaison_protocol::signer::{Ed25519Signer, Signer};
+    use rustls::pki_types::pem::PemObject as _;
 
     fn signer(seed: u8) -> Ed25519Signer {
         Ed25519Signer::from_seed(&[seed; 32])
@@ -173,10 +225,59 @@ mod tests {
         Ok(history)
     }
 
+    /// An authority's certificate (DER), good until then.
+    fn authority_until(until: Micros) -> Bytes {
+        let authority = Authority::create("Test", START.plus(-Micros::DAY), until).unwrap();
+        Bytes::copy_from_slice(&CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap())
+    }
+
+    /// Everybody's authorities are real ones.
+    fn certified(plan: Plan) -> Plan {
+        let certificate = authority_until(START.plus(365 * Micros::DAY));
+        plan.changed(move |body| match body {
+            Body::Partner(partner) => partner.tls_authorities = vec![certificate.clone()],
+            Body::Node(node) => node.tls_authorities = vec![certificate.clone()],
+            _ => {}
+        })
+    }
+
+    #[test]
+    fn fault_10_what_cannot_vouch_for_anybody_is_not_pinned() {
+        let pinned = |of: &'static str, certificate: Bytes| {
+            versions(&[certified(Plan::of(&["FR", "KE"])).changed(move |body| match body {
+                Body::Partner(partner) if partner.id == of => partner.tls_authorities.push(certificate.clone()),
+                Body::Node(node) if node.id == of => node.tls_authorities.push(certificate.clone()),
+                _ => {}
+            })])
+        };
+        let (ended, junk) = (authority_until(START.plus(-Micros::SECOND)), Bytes::from_static(b"no certificate"));
+        let leaf: Bytes = certificate_of(&[9; 32]).into();
+        for (of, certificate, word) in [
+            ("FR", &ended, "partner FR: tls_authorities: "),
+            ("FR", &ended, "ended at "),
+            ("hub-1", &ended, "node hub-1: tls_authorities: "),
+            ("KE", &leaf, "CA:TRUE"),
+            ("KE", &junk, "cannot be read"),
+        ] {
+            let refused = broken(pinned(of, certificate.clone())).to_string();
+            assert!(refused.contains(word), "{refused}");
+        }
+        assert!(pinned("FR", authority_until(START)).is_ok(), "it is good to the end of its last second");
+        // A partner whose authority has ended can be kept, suspended, with its number.
+        let suspended = certified(Plan::of(&["FR", "KE"])).changed(move |body| match body {
+            Body::Partner(partner) if partner.id == "FR" => {
+                partner.tls_authorities = vec![ended.clone()];
+                partner.set_status(proto::PartnerStatus::Suspended);
+            }
+            _ => {}
+        });
+        assert!(versions(&[suspended]).is_ok());
+    }
+
     fn numbered(rows: &[(&'static str, u32)]) -> Plan {
         let ids: Vec<_> = rows.iter().map(|(id, _)| *id).collect();
         let numbers: BTreeMap<_, _> = rows.iter().copied().collect();
-        Plan::of(&ids).changed(move |body| {
+        certified(Plan::of(&ids)).changed(move |body| {
             if let Body::Partner(partner) = body {
                 partner.number = numbers[partner.id.as_str()];
             }
@@ -218,7 +319,7 @@ mod tests {
         let public = authority.public().to_proto();
         let spki = subject_public_key_info(authority.public()).unwrap();
         let pinned = Hash::of(&[&spki]).to_bytes();
-        let certified: bytes::Bytes = certificate_of(&[1; 32]).into();
+        let of_authority: Bytes = certificate_of(&[1; 32]).into();
         type Alter = Box<dyn Fn(&mut Body)>;
         let rows: Vec<(&str, Alter)> = vec![
             (
@@ -253,14 +354,14 @@ mod tests {
             (
                 "a TLS key of node hub-1",
                 Box::new(move |body| match body {
-                    Body::Node(node) if node.id == "hub-1" => node.tls_authorities = vec![certified.clone()],
+                    Body::Node(node) if node.id == "hub-1" => node.tls_authorities = vec![of_authority.clone()],
                     _ => {}
                 }),
             ),
         ];
-        assert!(versions(&[Plan::of(&["FR"])]).is_ok());
+        assert!(versions(&[certified(Plan::of(&["FR"]))]).is_ok());
         for (role, alter) in rows {
-            match broken(versions(&[Plan::of(&["FR"]).changed(alter)])) {
+            match broken(versions(&[certified(Plan::of(&["FR"])).changed(alter)])) {
                 BrokenRule::SecondRole { role: found, .. } => assert_eq!(found, role),
                 other => panic!("{role}: {other}"),
             }

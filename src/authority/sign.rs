@@ -49,7 +49,8 @@ pub fn sign(
     entropy: &mut dyn Entropy,
 ) -> Result<Sealed, CannotSign> {
     // Judged first: the authority's keys never sign what breaks a rule, even if nobody would publish it.
-    rehearse(file, history, now, entropy)?;
+    let rehearsed = rehearse(file, history, now, entropy)?;
+    rules::check_authorities(&rehearsed, now)?;
     let before = history.last().map(|before| &**before);
     let head = new_head(file, before, authority(file)?, now);
     let records = salted(file, entropy);

@@ -1,15 +1,17 @@
 //! What the door judges certificates by: for every party of the directory, who may issue for it and which keys it may use.
 //! A snapshot; a new directory head or deny list makes a new one.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use liaison_protocol::id::{Hash, Micros, NetworkName};
-use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, VerifiedPath};
 
+use super::authority::{Authorities, Authority, key_of};
 use super::{BadPeer, DenyList, Owner, Peer, RevocationLists};
 
 /// What the directory pins for one owner.
@@ -25,22 +27,21 @@ pub struct Pins {
 pub struct Identities {
     network: NetworkName,
     owners: HashMap<Owner, Recognised>,
-    anchors: Vec<TrustAnchor<'static>>,
+    authorities: Authorities,
     signing_keys: HashSet<Vec<u8>>,
-    unreadable: Vec<Owner>,
     lists: Arc<RevocationLists>,
     denied: Arc<DenyList>,
 }
 
 struct Recognised {
-    anchors: Vec<TrustAnchor<'static>>,
+    authorities: Authorities,
     keys: Vec<Hash>,
 }
 
 impl Identities {
     /// Compiles a snapshot. `signing_keys` are the raw public keys that sign payloads: 32 bytes for Ed25519, the 65 bytes of an
-    /// uncompressed point for P-256. An authority that cannot be read is left out, which shuts out its owner alone; `unreadable`
-    /// names it.
+    /// uncompressed point for P-256. An authority that nobody can be believed by is left out, which shuts out its owner alone:
+    /// `directory sign` refuses it.
     pub fn new(
         network: NetworkName,
         pins: impl IntoIterator<Item = (Owner, Pins)>,
@@ -49,26 +50,25 @@ impl Identities {
         let mut all = Self {
             network,
             owners: HashMap::new(),
-            anchors: Vec::new(),
+            authorities: Authorities::default(),
             signing_keys: signing_keys.into_iter().collect(),
-            unreadable: Vec::new(),
             lists: Arc::default(),
             denied: Arc::default(),
         };
         let mut seen = HashSet::new();
-        for (owner, Pins { authorities, keys }) in pins {
-            let mut anchors = Vec::with_capacity(authorities.len());
-            for authority in authorities {
-                match anchor_from_trusted_cert(&authority) {
-                    Ok(anchor) => anchors.push(anchor.to_owned()),
-                    Err(_) => all.unreadable.push(owner.clone()),
-                }
+        for (owner, Pins { authorities: pinned, keys }) in pins {
+            let mut authorities = Authorities::default();
+            for certificate in pinned {
+                let Ok(authority) = Authority::read(&certificate) else { continue };
+                authorities.add(authority);
                 // Most partners of a small network share one authority.
-                if seen.insert(Hash::of(&[&authority])) {
-                    all.anchors.extend(anchor_from_trusted_cert(&authority).map(|one| one.to_owned()));
+                if seen.insert(Hash::of(&[&certificate]))
+                    && let Ok(authority) = Authority::read(&certificate)
+                {
+                    all.authorities.add(authority);
                 }
             }
-            all.owners.insert(owner, Recognised { anchors, keys });
+            all.owners.insert(owner, Recognised { authorities, keys });
         }
         all
     }
@@ -92,11 +92,6 @@ impl Identities {
         &self.network
     }
 
-    /// Owners with an authority that could not be read: they cannot connect by it.
-    pub fn unreadable(&self) -> &[Owner] {
-        &self.unreadable
-    }
-
     /// Whether the directory knows this party.
     pub fn is_registered(&self, owner: &Owner) -> bool {
         self.owners.contains_key(owner)
@@ -116,35 +111,42 @@ impl Identities {
             return Err(BadPeer::SigningKey);
         }
         let Some(owner) = self.owners.get(&peer.identity.owner()) else {
-            peer.unregistered_under = Some(self.verify(chain, &self.anchors, now)?);
+            peer.unregistered_under = Some(self.verify(chain, &self.authorities, now)?);
             return Ok(peer);
         };
-        self.verify(chain, &owner.anchors, now)?;
+        self.verify(chain, &owner.authorities, now)?;
         if owner.keys.is_empty() || owner.keys.contains(&peer.key) { Ok(peer) } else { Err(BadPeer::KeyNotPinned) }
     }
 
-    /// RFC 5280, section 6, by webpki, whose own budgets bound the work; then whether a certificate of the path is revoked. Gives
-    /// the authority at the top: SHA-256 of what its SubjectPublicKeyInfo holds.
+    /// RFC 5280, section 6, by webpki, whose own budgets bound the work, with our rules for every authority of a path; then
+    /// whether a certificate of the path is revoked. Gives the authority at the top: SHA-256 of what its SubjectPublicKeyInfo holds.
     fn verify(
         &self,
         chain: &[CertificateDer<'_>],
-        anchors: &[TrustAnchor<'_>],
+        authorities: &Authorities,
         now: Micros,
     ) -> Result<Hash, BadPeer> {
         let (leaf, intermediates) = chain.split_first().ok_or(BadPeer::NoCertificate)?;
         let since = Duration::from_micros(u64::try_from(now.0).unwrap_or(0));
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| bad_chain(&error))?;
-        let path = leaf
-            .verify_for_usage(
-                ALL_VERIFICATION_ALGS,
-                anchors,
-                intermediates,
-                UnixTime::since_unix_epoch(since),
-                KeyUsage::client_auth(),
-                None,
-                None,
-            )
-            .map_err(|error| bad_chain(&error))?;
+        // Another path may hold where one does not; the first one's fault is told if none does.
+        let broken = RefCell::new(None);
+        let judge = |path: &VerifiedPath<'_>| {
+            authorities.judge(path, now).map_err(|bad| {
+                broken.borrow_mut().get_or_insert(bad);
+                webpki::Error::UnknownIssuer
+            })
+        };
+        let path = leaf.verify_for_usage(
+            ALL_VERIFICATION_ALGS,
+            authorities.anchors(),
+            intermediates,
+            UnixTime::since_unix_epoch(since),
+            KeyUsage::client_auth(),
+            None,
+            Some(&judge),
+        );
+        let path = path.map_err(|error| broken.take().unwrap_or_else(|| bad_chain(&error)))?;
         let denied = path
             .intermediate_certificates()
             .any(|authority| self.denied.denies_key(&Hash::of(&[&authority.subject_public_key_info()])));
@@ -152,7 +154,7 @@ impl Identities {
             return Err(BadPeer::Denied);
         }
         self.lists.judge(&path, now)?;
-        Ok(Hash::of(&[&path.anchor().subject_public_key_info]))
+        Ok(key_of(path.anchor()))
     }
 }
 
@@ -162,7 +164,7 @@ impl fmt::Debug for Identities {
         f.debug_struct("Identities")
             .field("network", &self.network)
             .field("owners", &self.owners.len())
-            .field("authorities", &self.anchors.len())
+            .field("authorities", &self.authorities.anchors().len())
             .finish_non_exhaustive()
     }
 }

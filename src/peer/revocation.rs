@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liaison_protocol::id::{Hash, Micros, to_hex};
-use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{
     ALL_VERIFICATION_ALGS, CertRevocationList, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
     RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath, anchor_from_trusted_cert,
@@ -17,6 +17,7 @@ use x509_parser::oid_registry::OID_PKCS1_SHA1WITHRSA;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 
 use super::BadPeer;
+use super::authority::key_of;
 
 /// A list is hashed in each handshake of its authority's certificates: a megabyte costs a millisecond or two, and holds 25,000
 /// revoked certificates.
@@ -334,9 +335,4 @@ impl RevocationLists {
             _ => BadPeer::ListMissing,
         }
     }
-}
-
-/// The same for a certificate of the directory, of a chain and of the configuration.
-fn key_of(anchor: &TrustAnchor<'_>) -> Hash {
-    Hash::of(&[&anchor.subject_public_key_info])
 }

@@ -85,6 +85,7 @@ pub static EVENTS: &[Event] = &[
             "ambiguous_identity",
             "other_network",
             "wrong_eku",
+            "wrong_key_usage",
             "weak_key",
             "chain_too_complex",
             "unknown_issuer",

@@ -98,7 +98,7 @@ fn alert(bad: &BadPeer) -> CertificateError {
         BadPeer::Expired { .. } => CertificateError::Expired,
         BadPeer::NotYetValid { .. } => CertificateError::NotValidYet,
         BadPeer::UnknownIssuer => CertificateError::UnknownIssuer,
-        BadPeer::WrongUsage => CertificateError::InvalidPurpose,
+        BadPeer::WrongUsage | BadPeer::WrongKeyUsage => CertificateError::InvalidPurpose,
         BadPeer::SigningKey | BadPeer::KeyNotPinned | BadPeer::Denied => {
             CertificateError::ApplicationVerificationFailure
         }

@@ -3,7 +3,7 @@
 use liaison_protocol::id::Micros;
 use rcgen::{
     CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose as Usage, GeneralSubtree, KeyPair,
-    NameConstraints, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType,
+    KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType,
 };
 use rustls::AlertDescription as Alert;
 use std::sync::Arc;
@@ -116,6 +116,15 @@ async fn fault_10_a_certificate_made_for_something_else_is_refused() {
             params.extended_key_usages = usages;
         });
         house.refuses(&leaf, "wrong_eku", Alert::UnsupportedCertificate).await;
+    }
+}
+
+#[tokio::test]
+async fn fault_10_a_leaf_whose_key_is_not_for_signatures_is_refused() {
+    let mut house = House::open().await;
+    for usages in [vec![], vec![KeyUsagePurpose::KeyAgreement]] {
+        let leaf = house.authority.leaf_with(&of_partner("FR"), |params| params.key_usages = usages);
+        house.refuses(&leaf, "wrong_key_usage", Alert::UnsupportedCertificate).await;
     }
 }
 

@@ -138,8 +138,21 @@ impl Ca {
 
     /// An authority under this one.
     pub(super) fn below(&self, common_name: &str) -> Self {
-        let (params, key) = (authority(common_name, |_| {}), KeyPair::generate().unwrap());
+        self.below_with(common_name, |_| {})
+    }
+
+    /// The same, changed in one respect.
+    pub(super) fn below_with(&self, common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let (params, key) = (authority(common_name, change), KeyPair::generate().unwrap());
         let certificate = params.signed_by(&key, &self.issuer).unwrap().into();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// With the same key and another time.
+    pub(super) fn renewed(&self, common_name: &str) -> Self {
+        let (params, key) =
+            (authority(common_name, |_| {}), KeyPair::from_pem(&self.key().serialize_pem()).unwrap());
+        let certificate = params.self_signed(&key).unwrap().into();
         Self { issuer: Issuer::new(params, key), certificate }
     }
 

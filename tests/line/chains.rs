@@ -1,10 +1,11 @@
 //! Rows 16 to 18, judged by the rule that runs inside each handshake: names outside of an authority's, weak keys and signatures, and
 //! chains made to be expensive. What they cost is measured on this thread alone.
 
-use liaison::peer::{BadPeer, Identities, Pins};
+use liaison::peer::{Authority, BadAuthority, BadPeer, Identities, Pins};
+use liaison_protocol::id::Micros;
 use rcgen::{
-    CertificateParams, CustomExtension, ExtendedKeyUsagePurpose as Usage, GeneralSubtree, KeyPair, NameConstraints,
-    PublicKeyData, SigningKey as _,
+    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose as Usage, GeneralSubtree, IsCa,
+    KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData, SigningKey as _,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -147,6 +148,169 @@ fn fault_17_weak_keys_and_signatures_are_refused_though_their_authority_signed_t
         ("SHA-1", resigned(&good, authority.key(), SHA256, SHA1)),
     ] {
         assert_eq!(identities.admit(&[certificate], TODAY), Err(BadPeer::WeakKey), "{what}");
+    }
+}
+
+/// An authority of a key whose curve is P-521, which nobody here can make: its certificate names one, and nobody signed it.
+fn p521(authority: &Ca) -> CertificateDer<'static> {
+    const P256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+    const P521: &[u8] = &[6, 5, 0x2b, 0x81, 4, 0, 35];
+    let point = [&[4][..], &[7; 132]].concat();
+    let old = encoded(3, &[&[0][..], authority.key().public_key_raw()].concat());
+    let new = encoded(3, &[&[0][..], &point].concat());
+    rewritten(&rewritten(&authority.certificate, P256, P521), &old, &new).into()
+}
+
+/// An RSA key of so many bits, as PKCS #1 writes it. Nobody holds it.
+fn rsa(bits: usize, exponent: &[u8]) -> Foreign {
+    let modulus = encoded(2, &[&[0, 0xc1][..], &vec![0x5b; bits / 8 - 1]].concat());
+    Foreign(encoded(0x30, &[&modulus[..], &encoded(2, exponent)].concat()), &rcgen::PKCS_RSA_SHA256)
+}
+
+fn authority_params(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let mut params = profile(&of_partner("FR"));
+    params.subject_alt_names.clear();
+    params.extended_key_usages.clear();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    change(&mut params);
+    params
+}
+
+/// What a directory may not pin: refused when it is signed, and believed by no node that has it all the same.
+fn unusable_authorities() -> Vec<(&'static str, CertificateDer<'static>, BadAuthority)> {
+    let good = Ca::named("Good");
+    let certified = |change: fn(&mut CertificateParams)| Ca::with("Bad", change).certificate;
+    let with_key = |key: &Foreign| good.certify(&authority_params(|_| {}), key);
+    let trailing: Vec<u8> = [&good.certificate[..], &[0]].concat();
+    vec![
+        ("CA:false", certified(|params| params.is_ca = IsCa::ExplicitNoCa), BadAuthority::NoAuthority),
+        ("no basic constraints", certified(|params| params.is_ca = IsCa::NoCa), BadAuthority::NoAuthority),
+        (
+            "no keyCertSign",
+            certified(|params| {
+                params.key_usages = vec![KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature]
+            }),
+            BadAuthority::MayNotIssue,
+        ),
+        ("no key usage", certified(|params| params.key_usages.clear()), BadAuthority::MayNotIssue),
+        ("P-521", p521(&good), BadAuthority::UnusableKey),
+        ("RSA with 1024 bits", with_key(&rsa(1024, &[1, 0, 1])), BadAuthority::UnusableKey),
+        ("RSA with 2040 bits", with_key(&rsa(2040, &[1, 0, 1])), BadAuthority::UnusableKey),
+        ("RSA with exponent 3", with_key(&rsa(2048, &[3])), BadAuthority::UnusableKey),
+        ("RSA with an even exponent", with_key(&rsa(2048, &[1, 0, 2])), BadAuthority::UnusableKey),
+        ("RSA with 16384 bits", with_key(&rsa(16384, &[1, 0, 1])), BadAuthority::UnusableKey),
+        ("something after it", trailing.into(), BadAuthority::Unreadable),
+        ("nothing", Vec::new().into(), BadAuthority::Unreadable),
+    ]
+}
+
+#[test]
+fn fault_10_what_is_no_authority_cannot_be_pinned() {
+    for (what, certificate, why) in unusable_authorities() {
+        assert_eq!(Authority::read(&certificate).err(), Some(why), "{what}");
+    }
+    let good = Ca::named("Good");
+    let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let of_key = |key: &KeyPair| authority_params(|_| {}).self_signed(key).unwrap().into();
+    for (what, certificate) in [
+        ("P-256", good.certificate.clone()),
+        ("P-384", of_key(&p384)),
+        ("Ed25519", of_key(&ed25519)),
+        ("RSA with 2048 bits", good.certify(&authority_params(|_| {}), &rsa(2048, &[1, 0, 1]))),
+        ("RSA with 4096 bits", good.certify(&authority_params(|_| {}), &rsa(4096, &[1, 0, 1]))),
+    ] {
+        assert!(Authority::read(&certificate).is_ok(), "{what}");
+    }
+}
+
+#[test]
+fn fault_10_nobody_is_believed_because_of_an_authority_that_may_not_issue() {
+    // Pinned all the same, by whoever signed a directory with another tool.
+    let bad: [fn(&mut CertificateParams); 4] = [
+        |params| params.is_ca = IsCa::ExplicitNoCa,
+        |params| params.is_ca = IsCa::NoCa,
+        |params| params.key_usages = vec![KeyUsagePurpose::CrlSign],
+        |params| params.key_usages.clear(),
+    ];
+    for (nth, change) in bad.into_iter().enumerate() {
+        let pinned = Ca::with("Bad", change);
+        let leaf = pinned.leaf(&of_partner("FR"));
+        assert_eq!(under(&[&pinned]).admit(&leaf.chain, TODAY), Err(BadPeer::UnknownIssuer), "{nth}");
+        // It takes nothing from those beside it.
+        let good = Ca::named("Good");
+        assert!(under(&[&pinned, &good]).admit(&good.leaf(&of_partner("FR")).chain, TODAY).is_ok(), "{nth}");
+        // And between a good authority and a leaf.
+        let root = Ca::named("Root");
+        let between = root.below_with("Bad", change);
+        let mut leaf = between.leaf(&of_partner("FR"));
+        leaf.chain.push(between.certificate.clone());
+        let refused = under(&[&root]).admit(&leaf.chain, TODAY).unwrap_err();
+        assert_eq!(refused.reason(), "bad_chain", "{nth}: {refused}");
+    }
+}
+
+#[test]
+fn fault_10_an_authority_has_as_many_below_it_as_it_says() {
+    for (most, below, holds) in
+        [(None, 2, true), (Some(0), 0, true), (Some(0), 1, false), (Some(1), 1, true), (Some(1), 2, false)]
+    {
+        let root = Ca::with("Root", |params| {
+            params.is_ca = IsCa::Ca(most.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
+        });
+        let (mut lowest, mut above) = (None::<Ca>, Vec::new());
+        for nth in 0..below {
+            let next = lowest.as_ref().unwrap_or(&root).below(&format!("Level {nth}"));
+            above.insert(0, next.certificate.clone());
+            lowest = Some(next);
+        }
+        let mut leaf = lowest.as_ref().unwrap_or(&root).leaf(&of_partner("FR"));
+        leaf.chain.extend(above);
+        let judged = under(&[&root]).admit(&leaf.chain, TODAY);
+        let expected = (!holds).then_some(BadPeer::BadChain("an authority may not have authorities below it"));
+        assert_eq!(judged.err(), expected, "{below} below {most:?}");
+    }
+}
+
+#[test]
+fn fault_10_a_pinned_authority_vouches_for_nobody_before_its_first_second_and_after_its_last() {
+    let (first, last) = (TODAY, TODAY.plus(10 * Micros::SECOND));
+    let pinned = Ca::with("Short", |params| valid(params, first, last));
+    let leaf = pinned.leaf(&of_partner("FR"));
+    for (now, expected) in [
+        (first.plus(-1), Some("not_yet_valid")),
+        (first, None),
+        (last.plus(Micros::SECOND - 1), None),
+        (last.plus(Micros::SECOND), Some("expired")),
+    ] {
+        let judged = under(&[&pinned]).admit(&leaf.chain, now);
+        assert_eq!(judged.err().map(|bad| bad.reason()), expected, "at {now:?}");
+    }
+    // An authority renewed with its old key is pinned beside the old one, in whatever order.
+    let renewed = pinned.renewed("Short");
+    for both in [[&pinned, &renewed], [&renewed, &pinned]] {
+        assert!(under(&both).admit(&leaf.chain, last.plus(Micros::HOUR)).is_ok());
+    }
+}
+
+#[test]
+fn fault_10_a_leaf_signs_handshakes_and_issues_nothing() {
+    use KeyUsagePurpose::{CrlSign, DigitalSignature, KeyAgreement, KeyCertSign, KeyEncipherment};
+    let authority = Ca::named("Authority");
+    for (usages, holds) in [
+        (vec![DigitalSignature], true),
+        (vec![DigitalSignature, KeyEncipherment], true),
+        (vec![DigitalSignature, KeyAgreement], true),
+        (vec![], false),
+        (vec![KeyEncipherment], false),
+        (vec![KeyAgreement], false),
+        (vec![DigitalSignature, KeyCertSign], false),
+        (vec![DigitalSignature, CrlSign], false),
+    ] {
+        let leaf = authority.leaf_with(&of_partner("FR"), |params| params.key_usages.clone_from(&usages));
+        let judged = under(&[&authority]).admit(&leaf.chain, TODAY);
+        assert_eq!(judged.err(), (!holds).then_some(BadPeer::WrongKeyUsage), "{usages:?}");
     }
 }
 

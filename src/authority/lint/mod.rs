@@ -7,9 +7,11 @@ mod partners;
 mod tests;
 
 use liaison_protocol::id::Micros;
+use rustls::pki_types::CertificateDer;
 
 use super::edition::Edition;
 use super::words;
+use crate::peer::Authority;
 pub use check::{Check, Level};
 
 /// Agreements, keys and certificates are said to end soon when this is left: a partner needs weeks to make and deliver a new key.
@@ -111,12 +113,15 @@ impl Findings<'_> {
     fn certificates(&mut self, subject: &str, ders: &[bytes::Bytes]) {
         for der in ders {
             let digest = words::short(liaison_protocol::id::Hash::of(&[der]));
-            let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der) else {
-                let text = format!("TLS authority {digest} cannot be read");
-                self.found(Check::CertificateUnreadable, subject, text, "name another file in tls_authorities");
-                continue;
+            let authority = match Authority::read(&CertificateDer::from(&**der)) {
+                Ok(authority) => authority,
+                Err(why) => {
+                    let text = format!("TLS authority {digest}: {why}");
+                    self.found(Check::CertificateUnreadable, subject, text, "name another file in tls_authorities");
+                    continue;
+                }
             };
-            let until = Micros(certificate.validity().not_after.timestamp().saturating_mul(Micros::SECOND));
+            let until = authority.ends();
             if until.since(self.now) < SOON {
                 let text = format!("TLS authority {digest} {}", ends(until, self.now));
                 let fix = "add the next authority's certificate to tls_authorities beside it";
