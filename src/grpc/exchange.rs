@@ -18,6 +18,10 @@ use super::{caller, convert, status, stopping};
 use crate::exchange::{Caller, Exchange, Frame, ItemAnswer, Submission, Taken};
 use crate::shutdown::Shutdown;
 
+/// Requests of one stream in a row whose envelopes cannot be read. A system that sends more of them does not look at its answers, and
+/// reading, refusing and writing down each of them costs more than sending it.
+const MALFORMED_IN_A_ROW_MAX: usize = 64;
+
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 pub(super) struct Service {
@@ -77,7 +81,7 @@ impl ExchangeService for Service {
             let by_node = last.is_stopping() && !ended.load(Relaxed);
             by_node.then(|| Err(status::of(&stopping())))
         });
-        Ok(Response::new(Box::pin(answers.chain(last_word.filter_map(std::future::ready)))))
+        Ok(Response::new(Box::pin(until_nonsense(answers).chain(last_word.filter_map(std::future::ready)))))
     }
 
     type CollectStream = Answers<Frame>;
@@ -193,16 +197,15 @@ impl ExchangeService for Service {
 }
 
 /// Answers a chunk of a stream. A request that cannot even be read ends the stream: its place in the order is lost.
-async fn answer_chunk(
-    exchange: Arc<Exchange>,
-    caller: Caller,
-    chunk: Chunk,
-) -> Result<proto::SubmitStreamResponse, Status> {
+async fn answer_chunk(exchange: Arc<Exchange>, caller: Caller, chunk: Chunk) -> Result<AnsweredChunk, Status> {
     let chunk = chunk
         .into_iter()
         .map(|request| request.map(|request| Submission { envelope: request.envelope, parts: request.parts }))
         .collect::<Result<Vec<_>, Status>>()?;
     let (taken, receipts) = exchange.submit(&caller, chunk).await;
+    let is_malformed =
+        |taken: &Taken| matches!(taken, Taken::Refused(refusal) if refusal.reason == Reason::Malformed);
+    let malformed = taken.iter().map(is_malformed).collect();
     let results = taken
         .into_iter()
         .map(|taken| match taken {
@@ -216,7 +219,37 @@ async fn answer_chunk(
             }
         })
         .collect();
-    Ok(proto::SubmitStreamResponse { results, receipts: Some(receipts) })
+    Ok(AnsweredChunk { malformed, response: proto::SubmitStreamResponse { results, receipts: Some(receipts) } })
+}
+
+/// What a chunk is answered with.
+struct AnsweredChunk {
+    /// Of each request, whether it could not be read.
+    malformed: Vec<bool>,
+    response: proto::SubmitStreamResponse,
+}
+
+/// The answers of a stream, which ends once [`MALFORMED_IN_A_ROW_MAX`] requests in a row could not be read; they are answered before.
+fn until_nonsense(
+    answers: impl Stream<Item = Result<AnsweredChunk, Status>> + Send + 'static,
+) -> impl Stream<Item = Result<proto::SubmitStreamResponse, Status>> + Send {
+    stream::try_unfold((Box::pin(answers), 0), |(mut answers, mut in_a_row)| async move {
+        if in_a_row >= MALFORMED_IN_A_ROW_MAX {
+            let text = format!("{MALFORMED_IN_A_ROW_MAX} requests in a row could not be read, so the stream ends");
+            return Err(status::of(&Refusal::new(Reason::Malformed, text)));
+        }
+        let Some(answered) = answers.next().await else { return Ok(None) };
+        let AnsweredChunk { malformed, response } = answered?;
+        for malformed in malformed {
+            // Once there were too many, what follows them in the same chunk makes it no better.
+            if malformed || in_a_row >= MALFORMED_IN_A_ROW_MAX {
+                in_a_row += 1;
+            } else {
+                in_a_row = 0;
+            }
+        }
+        Ok(Some((response, (answers, in_a_row))))
+    })
 }
 
 fn item_to_proto(answer: ItemAnswer) -> proto::AcknowledgeResult {
@@ -239,4 +272,40 @@ fn refused(caller: &Caller, refusal: &Refusal) -> Status {
 /// One event for each refusal: who, and the catalogue's reason; nothing of what was sent.
 fn audit(caller: &Caller, refusal: &Refusal) {
     tracing::warn!(target: "audit", event = "refused", reason = refusal.reason.word(), partner = %caller.partner());
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Chunks of a stream as patterns, `x` for what cannot be read; how many are answered, and whether the stream ends by itself.
+    #[test]
+    fn fault_104_a_stream_of_nonsense_ends_after_64_in_a_row_and_what_came_before_is_answered() {
+        let x = |count: usize| "x".repeat(count);
+        for (chunks, answered, cut) in [
+            (vec![x(63)], 1, false),
+            (vec![x(64)], 1, true),
+            (vec![x(64), ".".into()], 1, true),
+            (vec![x(40), x(24), x(1)], 2, true),
+            (vec![x(40), format!("{}.", x(23)), x(63)], 3, false),
+            (vec![x(40), format!(".{}", x(63)), x(1), x(1)], 3, true),
+            // What follows them in one chunk is answered, and changes nothing.
+            (vec![format!("{}.", x(63)), format!("{}.", x(64)), ".".into()], 2, true),
+            (vec![".".repeat(64); 3], 3, false),
+        ] {
+            let row = format!("{chunks:?}");
+            let chunks = chunks.into_iter().map(|pattern| {
+                let malformed = pattern.chars().map(|request| request == 'x').collect();
+                Ok(AnsweredChunk { malformed, response: proto::SubmitStreamResponse::default() })
+            });
+            let answers: Vec<_> =
+                until_nonsense(stream::iter(chunks)).collect().now_or_never().expect("all is there");
+            assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), answered, "{row}");
+            let last = answers.last().expect("answers").as_ref().err();
+            assert_eq!(last.is_some_and(|status| status.message().starts_with("MALFORMED: 64 ")), cut, "{row}");
+            assert_eq!(answers.len(), answered + usize::from(cut), "{row}");
+        }
+    }
 }

@@ -84,7 +84,7 @@ pub fn admission(
         let peer = peer_of(request.extensions());
         let peer = peer.ok_or_else(|| status::of(&Refusal::new(Reason::Defect, "a call without a peer")))?;
         let caller = exchange.admit(&peer).map_err(|refusal| {
-            tracing::warn!(target: "audit", event = "call.refused", reason = refusal.reason.word(), identity = ?peer.identity());
+            tracing::warn!(target: "audit", event = "call.refused", reason = refusal.reason.word(), identity = %peer.identity());
             status::of(&refusal)
         })?;
         request.extensions_mut().insert(caller);

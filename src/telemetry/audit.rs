@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use liaison_protocol::id::Micros;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::events::{self, EVENTS, Event, LAG};
-use super::sink::{self, Sink};
+use super::gathered::{Gathered, Line};
+use super::sink::{self, Gathers, Sink};
 use crate::clock::SharedClock;
 use crate::config::AuditTo;
 
@@ -26,6 +27,7 @@ pub(super) const VALUE_BYTES_MAX: usize = 256;
 pub struct Audit {
     sink: Sink,
     clock: SharedClock,
+    gathered: Arc<Gathered>,
     /// By event and reason, in the catalogue's order; last of each row, reasons that are not in the catalogue.
     tally: Vec<Vec<AtomicU64>>,
 }
@@ -33,18 +35,15 @@ pub struct Audit {
 impl Audit {
     /// Opens the sink and starts its thread.
     pub(super) fn start(to: &AuditTo, clock: SharedClock) -> io::Result<Self> {
-        let time = clock.clone();
-        let confess = move |lost: u64| {
-            let mut line = begin(&time, tracing::Level::ERROR, LAG);
-            line.insert("lost".into(), lost.into());
-            text(line)
-        };
-        Ok(Self::over(Sink::start("audit", sink::open(to)?, Some(Box::new(confess)))?, clock))
+        let gathered = Arc::new(Gathered::default());
+        let gatherer = Gatherer { gathered: gathered.clone(), clock: clock.clone() };
+        let sink = Sink::start("audit", sink::open(to)?, Some(Box::new(gatherer)))?;
+        Ok(Self::over(sink, gathered, clock))
     }
 
-    fn over(sink: Sink, clock: SharedClock) -> Self {
+    fn over(sink: Sink, gathered: Arc<Gathered>, clock: SharedClock) -> Self {
         let row = |event: &Event| (0..=event.reasons.count()).map(|_| AtomicU64::new(0)).collect();
-        Self { sink, clock, tally: EVENTS.iter().map(row).collect() }
+        Self { sink, clock, gathered, tally: EVENTS.iter().map(row).collect() }
     }
 
     /// Events lost since the start.
@@ -52,9 +51,9 @@ impl Audit {
         self.sink.lost()
     }
 
-    /// Whether events were lost and the audit could not say so yet.
+    /// Whether events were lost and the audit could not say so yet, or its sink takes nothing.
     pub fn is_losing(&self) -> bool {
-        self.sink.is_losing()
+        self.sink.is_losing(self.clock.monotonic())
     }
 
     /// How often each event was heard, with its reason where it has one; what was never heard is left out.
@@ -91,12 +90,43 @@ impl Audit {
         }
         let place = event.reasons.place(reason.as_deref());
         self.tally[nth][place].fetch_add(count, Relaxed);
-        self.sink.push(text(line));
+        if event.by.is_empty() {
+            self.sink.push(text(line));
+        } else if self.gathered.note(event, place, count, line, self.clock.monotonic()) {
+            self.sink.is_due();
+        }
     }
 }
 
-fn begin(clock: &SharedClock, level: tracing::Level, event: &str) -> Map<String, Value> {
-    let mut line = Map::new();
+/// The sink's questions about what is gathered.
+struct Gatherer {
+    gathered: Arc<Gathered>,
+    clock: SharedClock,
+}
+
+impl Gathers for Gatherer {
+    fn lag(&self, lost: u64) -> Vec<u8> {
+        let mut line = begin(&self.clock, tracing::Level::ERROR, LAG);
+        line.insert("lost".into(), lost.into());
+        text(line)
+    }
+
+    fn due(&self, all: bool) -> Vec<(u64, Vec<u8>)> {
+        let due = self.gathered.take(self.clock.monotonic(), all);
+        due.into_iter().map(|(count, line)| (count, text(line))).collect()
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        self.gathered.next().map(|due| due.saturating_sub(self.clock.monotonic()))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+fn begin(clock: &SharedClock, level: tracing::Level, event: &str) -> Line {
+    let mut line = Line::new();
     line.insert("time".into(), moment(clock.now()).into());
     line.insert("level".into(), level.as_str().to_ascii_lowercase().into());
     line.insert("event".into(), event.into());
@@ -107,7 +137,7 @@ fn moment(now: Micros) -> String {
     jiff::Timestamp::from_microsecond(now.0).map_or_else(|_| now.0.to_string(), |time| format!("{time:.6}"))
 }
 
-fn text(line: Map<String, Value>) -> Vec<u8> {
+fn text(line: Line) -> Vec<u8> {
     let mut bytes = Value::Object(line).to_string().into_bytes();
     bytes.push(b'\n');
     bytes
@@ -175,9 +205,13 @@ mod tests {
 
     fn heard(say: impl FnOnce()) -> (Vec<Value>, Vec<(&'static str, &'static str, u64)>) {
         let (sink, next) = collected(16);
-        let audit = Arc::new(Audit::over(sink, Arc::new(SystemClock::new())));
+        let clock: SharedClock = Arc::new(SystemClock::new());
+        let gathered = Arc::new(Gathered::default());
+        let gatherer = Gatherer { gathered: gathered.clone(), clock: clock.clone() };
+        let audit = Arc::new(Audit::over(sink, gathered, clock));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(Listener(audit.clone())), say);
-        let lines = std::iter::from_fn(next).map(|line| {
+        let due = gatherer.due(true).into_iter().map(|(_, line)| line);
+        let lines = std::iter::from_fn(next).chain(due).map(|line| {
             assert!(line.is_ascii() && line.ends_with(b"\n"));
             assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "one event, one line");
             serde_json::from_slice(&line).unwrap()
@@ -208,17 +242,19 @@ mod tests {
         assert_eq!(lines.len(), 1, "what is not in the catalogue is not said");
         let mut fields: Vec<_> = lines[0].as_object().unwrap().keys().map(String::as_str).collect();
         fields.sort_unstable();
-        assert_eq!(fields, ["event", "level", "partner", "reason", "time"]);
+        assert_eq!(fields, ["count", "event", "level", "partner", "reason", "time"]);
         assert_eq!(tally, [("refused", "BUSY", 1)]);
     }
 
     #[test]
-    fn events_told_together_count_as_many() {
-        let (_, tally) = heard(|| {
+    fn events_told_together_count_as_many_and_gathered_ones_are_one_line() {
+        let (lines, tally) = heard(|| {
             tracing::warn!(target: TARGET, event = "conn.limited", reason = "handshakes", count = 41_u64);
             tracing::warn!(target: TARGET, event = "conn.limited", reason = "handshakes");
             tracing::warn!(target: TARGET, event = "conn.limited", reason = "no such word");
         });
         assert_eq!(tally, [("conn.limited", "handshakes", 42), ("conn.limited", "other", 1)]);
+        let counts: Vec<_> = lines.iter().map(|line| line["count"].as_u64().unwrap()).collect();
+        assert_eq!(counts, [42, 1]);
     }
 }

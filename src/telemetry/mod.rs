@@ -3,6 +3,7 @@
 
 mod audit;
 pub mod events;
+mod gathered;
 mod sink;
 
 use std::io;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::config::AuditTo;
 pub(super) const LINES_MAX: usize = 1_024;
 /// While lines are lost, and nobody says anything, this often it is tried whether writing works again.
 const RETRY: Duration = Duration::from_secs(1);
+/// A write that has not returned for so long hangs: somebody holds the other end of a pipe and does not read, or a mount is gone.
+const WRITE_MAX: Duration = Duration::from_secs(10);
 
 pub(super) fn open(to: &AuditTo) -> io::Result<Box<dyn Write + Send>> {
     Ok(match to {
@@ -50,61 +52,87 @@ impl Write for Moving {
     }
 }
 
-/// Makes the line that says how many were lost.
-pub(super) type Confess = Box<dyn Fn(u64) -> Vec<u8> + Send>;
+/// What a sink writes beside the lines that it is given: how many were lost, and what is gathered until it is due.
+pub(super) trait Gathers: Send {
+    /// The line that says how many were lost.
+    fn lag(&self, lost: u64) -> Vec<u8>;
+    /// Lines that are due, each with the number of events that it is for; `all`: also those that are not due yet.
+    fn due(&self, all: bool) -> Vec<(u64, Vec<u8>)>;
+    /// In how long more will be due.
+    fn next_due(&self) -> Option<Duration>;
+    /// Time that never goes back.
+    fn monotonic(&self) -> Duration;
+}
 
 enum Message {
     Line(Vec<u8>),
+    /// Something that is gathered is due.
+    Due,
     Flush(SyncSender<()>),
 }
 
+/// What both ends know.
 #[derive(Default)]
-struct Lost {
-    ever: AtomicU64,
-    unsaid: AtomicU64,
+struct Shared {
+    lost_ever: AtomicU64,
+    lost_unsaid: AtomicU64,
+    /// A [`Message::Due`] is in the queue.
+    due_is_said: AtomicBool,
+    /// When the write under way began, in milliseconds and one; 0: none is.
+    writing: AtomicU64,
 }
 
-impl Lost {
-    fn one(&self) {
-        self.ever.fetch_add(1, Relaxed);
-        self.unsaid.fetch_add(1, Relaxed);
+impl Shared {
+    fn lose(&self, lines: u64) {
+        self.lost_ever.fetch_add(lines, Relaxed);
+        self.lost_unsaid.fetch_add(lines, Relaxed);
     }
 }
 
 /// The queue's near end.
 pub struct Sink {
     lines: SyncSender<Message>,
-    lost: Arc<Lost>,
+    shared: Arc<Shared>,
 }
 
 impl Sink {
     pub(super) fn start(
         name: &'static str,
         writer: Box<dyn Write + Send>,
-        confess: Option<Confess>,
+        gathers: Option<Box<dyn Gathers>>,
     ) -> io::Result<Self> {
         let (lines, queue) = sync_channel(LINES_MAX);
-        let lost = Arc::new(Lost::default());
-        let end = End { name, queue, writer, lost: lost.clone(), confess, torn: false, failing: false };
+        let shared = Arc::new(Shared::default());
+        let end = End { name, queue, writer, shared: shared.clone(), gathers, torn: false, failing: false };
         std::thread::Builder::new().name(name.into()).spawn(move || end.run())?;
-        Ok(Self { lines, lost })
+        Ok(Self { lines, shared })
     }
 
     /// Gives a line, with its newline, to be written. It never waits.
     pub(super) fn push(&self, line: Vec<u8>) {
         if self.lines.try_send(Message::Line(line)).is_err() {
-            self.lost.one();
+            self.shared.lose(1);
+        }
+    }
+
+    /// Something that is gathered is due. One place of the queue at most, whatever callers do; where it is full, its reader looks by
+    /// itself.
+    pub(super) fn is_due(&self) {
+        if !self.shared.due_is_said.swap(true, Relaxed) && self.lines.try_send(Message::Due).is_err() {
+            self.shared.due_is_said.store(false, Relaxed);
         }
     }
 
     /// Lines lost since the start.
     pub fn lost(&self) -> u64 {
-        self.lost.ever.load(Relaxed)
+        self.shared.lost_ever.load(Relaxed)
     }
 
-    /// Whether lines were lost and that has not been said yet.
-    pub fn is_losing(&self) -> bool {
-        self.lost.unsaid.load(Relaxed) > 0
+    /// Whether lines were lost and that has not been said yet, or a write hangs.
+    pub fn is_losing(&self, monotonic: Duration) -> bool {
+        let since = self.shared.writing.load(Relaxed).checked_sub(1).map(Duration::from_millis);
+        let hangs = since.is_some_and(|since| monotonic.saturating_sub(since) >= WRITE_MAX);
+        hangs || self.shared.lost_unsaid.load(Relaxed) > 0
     }
 
     /// Waits until everything given before is written, at most this long.
@@ -123,8 +151,8 @@ struct End {
     name: &'static str,
     queue: Receiver<Message>,
     writer: Box<dyn Write + Send>,
-    lost: Arc<Lost>,
-    confess: Option<Confess>,
+    shared: Arc<Shared>,
+    gathers: Option<Box<dyn Gathers>>,
     /// A line was written half: the next one begins on a line of its own.
     torn: bool,
     /// Writing failed last time: that is said once.
@@ -135,30 +163,61 @@ impl End {
     fn run(mut self) {
         loop {
             match self.next() {
-                Ok(Message::Line(line)) => match self.write(&line) {
-                    Ok(()) => self.confess(),
-                    Err(error) => self.failed(&error),
-                },
+                Ok(Message::Line(line)) => self.put(1, &line),
+                Ok(Message::Due) => {
+                    self.shared.due_is_said.store(false, Relaxed);
+                    self.put_due(false);
+                }
                 Ok(Message::Flush(written)) => {
+                    self.put_due(true);
                     self.confess();
                     let _ = self.writer.flush();
                     let _ = written.send(());
                 }
-                Err(RecvTimeoutError::Timeout) => self.confess(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.put_due(false);
+                    self.confess();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn next(&self) -> Result<Message, RecvTimeoutError> {
-        if self.lost.unsaid.load(Relaxed) > 0 {
-            self.queue.recv_timeout(RETRY)
-        } else {
-            self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+    fn next(&mut self) -> Result<Message, RecvTimeoutError> {
+        let retry = (self.shared.lost_unsaid.load(Relaxed) > 0).then_some(RETRY);
+        let due = self.gathers.as_ref().and_then(|gathers| gathers.next_due());
+        match retry.into_iter().chain(due).min() {
+            // What is due goes first: lines that keep coming must not hold it up.
+            Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
+            Some(wait) => self.queue.recv_timeout(wait),
+            None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
+    /// Writes a line that stands for so many events.
+    fn put(&mut self, events: u64, line: &[u8]) {
+        match self.write(line) {
+            Ok(()) => self.confess(),
+            Err(error) => self.failed(events, &error),
+        }
+    }
+
+    fn put_due(&mut self, all: bool) {
+        let due = self.gathers.as_ref().map(|gathers| gathers.due(all)).unwrap_or_default();
+        due.into_iter().for_each(|(events, line)| self.put(events, &line));
+    }
+
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if let Some(gathers) = &self.gathers {
+            let now = u64::try_from(gathers.monotonic().as_millis()).unwrap_or(u64::MAX);
+            self.shared.writing.store(now.saturating_add(1), Relaxed);
+        }
+        let wrote = self.write_all(line);
+        self.shared.writing.store(0, Relaxed);
+        wrote
+    }
+
+    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         if self.torn {
             self.writer.write_all(b"\n")?;
             self.torn = false;
@@ -179,28 +238,28 @@ impl End {
         Ok(())
     }
 
-    fn failed(&mut self, error: &io::Error) {
-        self.lost.one();
-        if !std::mem::replace(&mut self.failing, true) && self.confess.is_some() {
+    fn failed(&mut self, events: u64, error: &io::Error) {
+        self.shared.lose(events);
+        if !std::mem::replace(&mut self.failing, true) && self.gathers.is_some() {
             tracing::error!(%error, "{}: cannot be written; events are counted as lost until it can", self.name);
         }
     }
 
     /// Says how much was lost, if anything was and if writing works.
     fn confess(&mut self) {
-        let count = self.lost.unsaid.load(Relaxed);
+        let count = self.shared.lost_unsaid.load(Relaxed);
         if count == 0 {
             return;
         }
-        let said = match &self.confess {
-            Some(confess) => {
-                let line = confess(count);
+        let said = match &self.gathers {
+            Some(gathers) => {
+                let line = gathers.lag(count);
                 self.write(&line).is_ok()
             }
             None => true,
         };
         if said {
-            self.lost.unsaid.fetch_sub(count, Relaxed);
+            self.shared.lost_unsaid.fetch_sub(count, Relaxed);
         }
     }
 }
@@ -209,10 +268,14 @@ impl End {
 #[cfg(test)]
 pub(super) fn collected(lines: usize) -> (Sink, impl FnMut() -> Option<Vec<u8>>) {
     let (sender, queue) = sync_channel(lines);
-    let sink = Sink { lines: sender, lost: Arc::default() };
-    let next = move || match queue.try_recv() {
-        Ok(Message::Line(line)) => Some(line),
-        _ => None,
+    let sink = Sink { lines: sender, shared: Arc::default() };
+    let next = move || {
+        loop {
+            match queue.try_recv().ok()? {
+                Message::Line(line) => return Some(line),
+                _ => continue,
+            }
+        }
     };
     (sink, next)
 }
@@ -262,9 +325,30 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(30);
 
+    /// Gathers lines until a test says that they are due.
+    #[derive(Clone, Default)]
+    struct Gatherer(Arc<Mutex<Vec<(u64, Vec<u8>)>>>);
+
+    impl Gathers for Gatherer {
+        fn lag(&self, lost: u64) -> Vec<u8> {
+            format!("{lost} lost\n").into()
+        }
+
+        fn due(&self, _: bool) -> Vec<(u64, Vec<u8>)> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+
+        fn next_due(&self) -> Option<Duration> {
+            None
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
     fn sink(writer: impl Write + Send + 'static) -> Sink {
-        let confess: Confess = Box::new(|count| format!("{count} lost\n").into());
-        Sink::start("audit", Box::new(writer), Some(confess)).unwrap()
+        Sink::start("audit", Box::new(writer), Some(Box::new(Gatherer::default()))).unwrap()
     }
 
     #[test]
@@ -275,12 +359,12 @@ mod tests {
             sink.push(line.into());
         }
         sink.flush(LONG);
-        assert_eq!((disk.text().as_str(), sink.lost(), sink.is_losing()), ("first\nseco", 2, true));
+        assert_eq!((disk.text().as_str(), sink.lost(), sink.is_losing(Duration::ZERO)), ("first\nseco", 2, true));
         disk.room(1_000);
         sink.push("fourth\n".into());
         sink.flush(LONG);
         assert_eq!(disk.text(), "first\nseco\nfourth\n2 lost\n", "the torn line is ended, the loss is said once");
-        assert_eq!((sink.lost(), sink.is_losing()), (2, false));
+        assert_eq!((sink.lost(), sink.is_losing(Duration::ZERO)), (2, false));
     }
 
     /// Blocks in its first write until it is let go.
@@ -309,16 +393,59 @@ mod tests {
         for nth in 1..=LINES_MAX + 3 {
             sink.push(format!("{nth}\n").into());
         }
-        assert_eq!((sink.lost(), sink.is_losing()), (3, true), "the queue is full and nobody waited");
+        assert_eq!((sink.lost(), sink.is_losing(Duration::ZERO)), (3, true), "the queue is full and nobody waited");
         sink.flush(Duration::ZERO);
         drop(release);
-        while sink.is_losing() {
+        while sink.is_losing(Duration::ZERO) {
             sink.flush(LONG);
         }
         sink.flush(LONG);
         let text = disk.text();
         assert!(text.starts_with("0\n3 lost\n1\n") && text.ends_with(&format!("\n{LINES_MAX}\n")), "{text}");
         assert_eq!(sink.lost(), 3, "no more were lost, and all that found a place were written");
+    }
+
+    #[test]
+    fn fault_110_what_callers_cause_takes_no_place_of_rare_events_and_a_write_that_hangs_is_seen() {
+        let (release, gate) = channel();
+        let (writing, blocked) = sync_channel(1);
+        let (disk, gatherer) = (Disk::with_room(usize::MAX), Gatherer::default());
+        let writer = Blocked(gate, disk.clone(), writing);
+        let sink = Sink::start("audit", Box::new(writer), Some(Box::new(gatherer.clone()))).unwrap();
+        sink.push("0\n".into());
+        blocked.recv().unwrap();
+        let almost = WRITE_MAX - Duration::from_millis(1);
+        assert!(
+            !sink.is_losing(almost) && sink.is_losing(WRITE_MAX),
+            "nothing is lost yet, but nothing is written"
+        );
+        // A flood: all of it waits in the gatherer, and says so with one message.
+        for nth in 1..=1_000_000_u64 {
+            *gatherer.0.lock().unwrap() = vec![(nth, format!("{nth} refused\n").into())];
+            sink.is_due();
+        }
+        for nth in 1..LINES_MAX {
+            sink.push(format!("rare {nth}\n").into());
+        }
+        assert_eq!(sink.lost(), 0, "there was a place for each rare event");
+        drop(release);
+        // Until the queue has room for it.
+        while disk.text().lines().count() < LINES_MAX + 1 {
+            sink.flush(LONG);
+        }
+        let text = disk.text();
+        assert!(text.starts_with("0\n1000000 refused\nrare 1\nrare 2\n"), "{text}");
+        assert!(!sink.is_losing(WRITE_MAX), "it writes again");
+    }
+
+    #[test]
+    fn a_gathered_line_that_cannot_be_written_is_as_many_events_lost() {
+        let (disk, gatherer) = (Disk::default(), Gatherer::default());
+        let sink = Sink::start("audit", Box::new(disk.clone()), Some(Box::new(gatherer.clone()))).unwrap();
+        gatherer.0.lock().unwrap().push((41, b"41 refused\n".to_vec()));
+        sink.is_due();
+        sink.flush(LONG);
+        assert_eq!((sink.lost(), sink.is_losing(Duration::ZERO)), (41, true));
     }
 
     #[test]

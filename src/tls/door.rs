@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::acceptor::{Accepted, Acceptor, Refused};
 use super::line::{Caller, Ending, Line};
-use super::lines::{Entered, Full, Limits, Lines, Slot};
+use super::lines::{Entered, Limits, Lines, Slot};
 use crate::gathering::Gathering;
 use crate::shutdown::Shutdown;
 
@@ -25,9 +25,6 @@ const WAITING_LINES_MAX: usize = 16;
 /// How long nothing is accepted when the machine is short of descriptors or memory. Those who connect wait in the kernel's
 /// queue; a shorter pause would burn the processor that is needed to get out of the shortage.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-
-/// Under a flood one line in the log a second, with a count, instead of one a connection.
-const LIMITED_EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A bound listener. Nothing is accepted before it is opened.
 pub struct Door {
@@ -102,13 +99,12 @@ async fn accept_for_ever<F>(
     F: Future<Output = io::Result<(TcpStream, SocketAddr)>>,
 {
     let clock = entrance.acceptor.clock();
-    let mut limited = Limited::default();
     loop {
         match accept().await {
             Ok((tcp, address)) => match entrance.lines.enter(address) {
                 Ok(Entered { slot, shown_out }) => {
                     if let Some((full, other)) = shown_out {
-                        limited.note(full, other, clock.monotonic());
+                        Refused::Full(full).audit(other);
                     }
                     let (entrance, sender, stage) = (entrance.clone(), sender.clone(), shutdown.clone());
                     shutdown.spawn_for_caller("handshake", async move {
@@ -119,7 +115,7 @@ async fn accept_for_ever<F>(
                         }
                     });
                 }
-                Err(full) => limited.note(full, address, clock.monotonic()),
+                Err(full) => Refused::Full(full).audit(address),
             },
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -197,30 +193,6 @@ impl Entrance {
         let clock = self.acceptor.clock().clone();
         let caller = Caller::new(accepted.peer, address, ending, load, clock);
         Ok(Line::new(accepted.stream, caller, slot, self.lines.limits(), self.gathering.clone()))
-    }
-}
-
-/// Counts connections that were turned away between two lines of the log.
-#[derive(Default)]
-struct Limited {
-    count: u64,
-    next: Duration,
-}
-
-impl Limited {
-    fn note(&mut self, full: Full, address: SocketAddr, now: Duration) {
-        self.count += 1;
-        if now >= self.next {
-            tracing::warn!(
-                target: "audit",
-                event = "conn.limited",
-                reason = full.reason(),
-                peer_address = %address,
-                count = self.count,
-            );
-            self.count = 0;
-            self.next = now + LIMITED_EVENT_INTERVAL;
-        }
     }
 }
 

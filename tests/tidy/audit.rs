@@ -24,9 +24,15 @@ fn page() -> String {
          node's wall clock), `level` and `event`; beside them only the fields listed here. There is never a key, a payload, a subject \
          line or a person in it: partners, nodes and certificates are named by identifier and digest. Values are ASCII, escaped and cut \
          at 256 bytes, so one event is one line whatever a stranger wrote.\n\n\
-         Writing never holds up traffic: a queue of 1024 lines waits for a slow sink; what finds no place in it, or cannot be written, is \
-         counted (`liaison_audit_events_lost_total`), `/readyz` says `audit_losing`, and `audit.lag` says how many were lost as soon as \
-         writing works again. A file that was moved away is made anew, so rotation needs no signal.\n\n\
+         An event with a `count` can be caused by callers as often as they like. It is gathered by caller (a partner, an identity, or an \
+         address; of IPv6 its /48) and reason: the first is written at once, then one line a second, whose `count` is how many it \
+         stands for and whose other fields are those of the newest. Of one event, 32 callers a second have lines of their own; more \
+         share one for each reason, which names no caller.\n\n\
+         Writing never holds up traffic. What is gathered waits in its counts while a sink is slow and is not lost; all other events are \
+         rare, and have a queue of 1024 lines to themselves. What finds no place in it, or cannot be written, is counted \
+         (`liaison_audit_events_lost_total`), and `audit.lag` says how many were lost as soon as writing works again. Until then, and \
+         while a write has not returned for 10 seconds, `/readyz` says `audit_losing`. A file that was moved away is made anew, so \
+         rotation needs no signal.\n\n\
          | event | reasons | fields | means |\n|---|---|---|---|\n",
     );
     for event in EVENTS {
@@ -112,11 +118,29 @@ fn said() -> BTreeMap<String, BTreeSet<String>> {
 fn every_event_of_the_catalogue_is_said_and_nothing_else_is() {
     let mut listed: BTreeMap<_, BTreeSet<_>> = EVENTS
         .iter()
-        .map(|event| (event.name.to_owned(), event.fields.iter().map(|field| (*field).to_owned()).collect()))
+        .map(|event| {
+            // What is gathered is counted by the audit itself.
+            let counted = !event.by.is_empty();
+            let said = event.fields.iter().filter(|field| !(counted && **field == "count"));
+            (event.name.to_owned(), said.map(|field| (*field).to_owned()).collect())
+        })
         .collect();
     // The audit says this one itself.
     assert!(listed.remove("audit.lag").is_some());
     assert_eq!(said(), listed);
+}
+
+#[test]
+fn an_event_is_gathered_by_fields_that_it_has_and_only_such_events_have_a_count() {
+    for event in EVENTS {
+        assert!(event.by.iter().all(|field| event.fields.contains(field)), "{}", event.name);
+        assert_eq!(event.fields.contains(&"count"), !event.by.is_empty(), "{}", event.name);
+        assert!(
+            !event.fields.contains(&"peer_address") || !event.by.is_empty(),
+            "{}: strangers cause it",
+            event.name
+        );
+    }
 }
 
 #[test]

@@ -28,9 +28,6 @@ const RETRY_AFTER_MS: u32 = 1_000;
 /// somebody else's turn.
 const STALL_MAX: Duration = Duration::from_secs(300);
 
-/// Under a flood one line in the log a second, with a count.
-const LIMITED_EVENT_INTERVAL: Duration = Duration::from_secs(1);
-
 /// What the guard asks of the line that a call came over.
 pub trait OnLine: Send + Sync + 'static {
     /// Who is on it, for the log.
@@ -140,7 +137,7 @@ where
         }
         let place = match line.call() {
             Ok(place) => place,
-            Err(limit) => return refuse(&self.guard.answers.limited(&*line, limit)),
+            Err(limit) => return refuse(&limited(&*line, limit)),
         };
         let room = line.room();
         let request = request.map(|body| Body::new(Incoming::new(body, room)));
@@ -164,7 +161,6 @@ where
 struct Answers {
     last: AtomicU64,
     open: Mutex<HashMap<u64, Arc<Progress>>>,
-    limited: Mutex<(u64, Duration)>,
     unanswered: AtomicUsize,
     /// Why no call is taken any more.
     stopping: OnceLock<Refusal>,
@@ -204,20 +200,14 @@ impl Answers {
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Progress>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// What whoever has too much under way is told, and, once a second, the audit.
-    fn limited(&self, line: &dyn OnLine, limit: &'static str) -> Refusal {
-        let now = line.monotonic();
-        let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
-        limited.0 += 1;
-        if now >= limited.1 {
-            let (identity, count) = (line.name(), limited.0);
-            tracing::warn!(target: "audit", event = "call.limited", reason = limit, identity, count);
-            *limited = (0, now + LIMITED_EVENT_INTERVAL);
-        }
-        let message = "the caller has more under way than it may";
-        Refusal::new(Reason::Busy, message).with("limit", limit).retry_after_ms(RETRY_AFTER_MS)
-    }
+/// What whoever has too much under way is told, and the audit.
+fn limited(line: &dyn OnLine, limit: &'static str) -> Refusal {
+    let identity = line.name();
+    tracing::warn!(target: "audit", event = "call.limited", reason = limit, identity);
+    let message = "the caller has more under way than it may";
+    Refusal::new(Reason::Busy, message).with("limit", limit).retry_after_ms(RETRY_AFTER_MS)
 }
 
 /// An answer's place in the list; given back when dropped.

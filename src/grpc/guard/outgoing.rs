@@ -78,7 +78,7 @@ where
         match frame.into_data() {
             Ok(data) => {
                 if let Err(limit) = this.room.resize(data.len()) {
-                    let why = this.answer.answers.limited(&*this.answer.progress.line, limit);
+                    let why = super::limited(&*this.answer.progress.line, limit);
                     return Poll::Ready(Some(Ok(this.last_word(&why))));
                 }
                 this.rest = data;
