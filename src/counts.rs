@@ -41,6 +41,8 @@ pub struct Counts {
     pub store_full: Flag,
     /// Wall clock and monotonic clock have come apart.
     pub clocks_apart: Flag,
+    /// A file that is watched cannot be looked at: the file system does not answer.
+    pub files_stalled: Flag,
 }
 
 impl Default for Counts {
@@ -59,6 +61,7 @@ impl Default for Counts {
             turned: Moment::default(),
             store_full: Flag::default(),
             clocks_apart: Flag::default(),
+            files_stalled: Flag::default(),
         }
     }
 }

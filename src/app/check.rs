@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::files::Exclusions;
 use super::{CannotServe, Read};
-use crate::config::{AuditTo, Settings};
+use crate::config::{AuditTo, Settings, regular};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 
 /// A PKCS #8 key in PEM is a few hundred bytes.
@@ -75,8 +75,8 @@ fn free(key: &'static str, address: SocketAddr) -> Result<(), CannotServe> {
 
 /// The text of a key file, which must be closed to group and others. Bytes and permissions are those of one and the same open file.
 pub(super) fn private_text(path: &Path) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode();
+    let (file, metadata) = regular::open(path).map_err(|error| error.to_string())?;
+    let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
         return Err("a private key must be closed to group and others: chmod 600".into());
     }

@@ -10,9 +10,9 @@ use liaison_protocol::tlog::tree::Tree;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::revocations::{believe, ders};
-use super::watched::files_of;
-use crate::config::Revocation;
+use super::files::watched::files_of;
+use super::revocations::{AUTHORITY_BYTES_MAX, believe, ders};
+use crate::config::{Revocation, regular};
 use crate::peer::ListedAuthority;
 use crate::sequencer::tree_of;
 use crate::store::sqlite::SqliteStore;
@@ -59,7 +59,7 @@ pub fn revocation_lists(configured: &[Revocation], now: Micros) -> Vec<Listed> {
 
 fn listed(Revocation { authority, lists }: &Revocation, now: Micros) -> Listed {
     let mut found = Listed { authority: authority.clone(), until: None, refused: Vec::new() };
-    let read = std::fs::read(authority).map_err(|error| error.to_string()).and_then(|pem| {
+    let read = regular::read(authority, AUTHORITY_BYTES_MAX).map_err(|error| error.to_string()).and_then(|pem| {
         let der = CertificateDer::from_pem_slice(&pem).map_err(|_| "holds no PEM certificate".to_string())?;
         ListedAuthority::new(der).map_err(String::from)
     });
@@ -72,7 +72,7 @@ fn listed(Revocation { authority, lists }: &Revocation, now: Micros) -> Listed {
     };
     for file in files_of(lists) {
         let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", file.display());
-        match ders(&file) {
+        match ders(&file, regular::read) {
             Err(error) => found.refused.push(at(&error)),
             Ok(lists) => lists.iter().for_each(|der| match believe(der, &listed, now) {
                 Ok(list) => found.until = found.until.max(Some(list.lasts().1)),

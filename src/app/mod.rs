@@ -10,7 +10,6 @@ mod operator;
 mod ops;
 mod revocations;
 mod spine;
-mod watched;
 
 pub use check::{Checked, check};
 
@@ -29,8 +28,8 @@ use liaison_protocol::trust::Trust;
 use tokio::sync::Notify;
 
 use crate::clock::SharedClock;
-use crate::config::Settings;
 use crate::config::folder::{BadFolder, open_all};
+use crate::config::{Settings, regular};
 use crate::counts::Counts;
 use crate::exchange;
 use crate::grpc;
@@ -52,6 +51,9 @@ const CUT_AFTER: Duration = Duration::from_secs(3);
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The last batch and the last note may take this long.
 const LAST_BATCH_MAX: Duration = Duration::from_secs(30);
+
+/// A trust file has at most 256 lines.
+const TRUST_BYTES_MAX: u64 = 1 << 20;
 
 /// An answer to monitoring may take this long when everything else has ended.
 const ASKED_MAX: Duration = Duration::from_secs(1);
@@ -129,7 +131,8 @@ impl Read {
             move |problem: String| CannotServe::File { key, path: path.clone(), problem }
         };
         let bad_trust = file("directory.trust", &settings.trust);
-        let text = std::fs::read_to_string(&settings.trust).map_err(|error| bad_trust(error.to_string()))?;
+        let text =
+            regular::read_text(&settings.trust, TRUST_BYTES_MAX).map_err(|error| bad_trust(error.to_string()))?;
         let trust: Trust = text.parse().map_err(|bad| bad_trust(format!("{bad}")))?;
         let directories = open_all(&settings.directory, &trust)?;
         let newest = directories.last().ok_or_else(|| {
@@ -203,7 +206,8 @@ impl App {
             problem: error.to_string(),
         };
         std::fs::create_dir_all(&settings.data).map_err(data)?;
-        let exclusions = files::Exclusions::read(&settings, read.newest().head().name(), clock.now())?;
+        let network = read.newest().head().name();
+        let exclusions = files::Exclusions::read(&settings, network, read.credentials.clone(), clock.clone())?;
         let identities = exclusions.apply(directory::identities(read.newest()));
         let identities = Arc::new(ArcSwap::from_pointee(identities));
         let acceptor = Arc::new(Acceptor::new(read.credentials.clone(), identities.clone(), clock.clone()));
@@ -285,12 +289,14 @@ impl App {
         let lines = self.door.lines();
         let files = Arc::new(files::Files {
             folder: self.settings.directory.clone(),
+            next_directory: files::NextDirectory::at(self.settings.directory.clone()),
             trust,
             exchange: exchange.clone(),
             identities: self.identities,
             credentials: credentials.clone(),
             exclusions: Mutex::new(self.exclusions),
             lines: lines.clone(),
+            counts: self.counts.clone(),
             clock: self.clock.clone(),
         });
         // Two stages: first nobody gets in any more and calls end, then what they needed stops.

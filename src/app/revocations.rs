@@ -4,24 +4,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use liaison_protocol::id::{Hash, Micros, from_hex, to_hex};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::CannotServe;
-use super::watched::files_of;
-use crate::config::Revocation;
+use super::files::look::{Look, Stalled};
+use super::files::watched::{Reader, Watched, files_of};
+use crate::config::{Revocation, regular};
 use crate::peer::{
     BadList, LIST_BYTES_MAX, ListNumber, ListPlace, ListedAuthority, RevocationList, RevocationLists,
 };
 
 /// A list of the largest size in PEM, with room for comments.
 const FILE_BYTES_MAX: u64 = 2 * LIST_BYTES_MAX as u64;
+
+/// A certificate of an authority in PEM, with room for comments.
+pub(super) const AUTHORITY_BYTES_MAX: u64 = 64 << 10;
+
+/// What lists are remembered in, in the data folder: a line for each list ever seen.
+const MEMORY_BYTES_MAX: u64 = 16 << 20;
+
+/// Lists of one configured file or folder, kept as they were last read: two hundred authorities with large lists. What lies behind is
+/// not read.
+const PLACE_BYTES_MAX: usize = 64 << 20;
 
 /// An operator has this long, or a quarter of the list's life if that is shorter, to find out why the next list does not come.
 const ALARM_BEFORE_US: i64 = 24 * Micros::HOUR;
@@ -31,10 +43,33 @@ const MEMORY: &str = "revocation-lists";
 
 /// All configured lists.
 pub(super) struct Revocations {
-    configured: Vec<(ListedAuthority, PathBuf, Vec<PathBuf>)>,
+    configured: Vec<(ListedAuthority, PathBuf, Vec<Listing>)>,
     in_force: BTreeMap<ListPlace, Arc<RevocationList>>,
     memory: Memory,
+    reader: Reader,
     alarmed: BTreeSet<(ListPlace, Hash, &'static str)>,
+}
+
+/// A file with what it held when it was last read.
+type Held = (PathBuf, Result<Vec<Vec<u8>>, String>);
+
+/// A file or folder that lists come from. What cannot be looked at holds up no other.
+struct Listing {
+    path: PathBuf,
+    watched: Arc<Mutex<Watched>>,
+    look: Look<Option<Vec<Held>>>,
+    held: Vec<Held>,
+}
+
+impl Listing {
+    fn at(path: &Path, read: Reader) -> Self {
+        Self {
+            path: path.to_owned(),
+            watched: Arc::new(Mutex::new(Watched::with([path.to_owned()], read))),
+            look: Look::at(path.to_owned()),
+            held: Vec::new(),
+        }
+    }
 }
 
 /// What reading came to.
@@ -50,28 +85,64 @@ pub(super) struct ListsRead {
 
 impl Revocations {
     /// Reads the authorities and what is remembered of their lists, and no list yet.
-    pub(super) fn open(configured: &[Revocation], data: &Path) -> Result<Self, CannotServe> {
+    pub(super) fn open(configured: &[Revocation], data: &Path, read: Reader) -> Result<Self, CannotServe> {
         let mut authorities = Vec::with_capacity(configured.len());
         for Revocation { authority, lists } in configured {
             let bad =
                 |problem: String| CannotServe::File { key: "tls.revocation", path: authority.clone(), problem };
-            let pem = fs::read(authority).map_err(|error| bad(error.to_string()))?;
+            let pem = regular::read(authority, AUTHORITY_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
             let certificate =
                 CertificateDer::from_pem_slice(&pem).map_err(|_| bad("holds no PEM certificate".into()))?;
             let listed = ListedAuthority::new(certificate).map_err(|rule| bad(rule.into()))?;
-            authorities.push((listed, authority.clone(), lists.clone()));
+            let listings = lists.iter().map(|path| Listing::at(path, read)).collect();
+            authorities.push((listed, authority.clone(), listings));
         }
         Ok(Self {
             configured: authorities,
             in_force: BTreeMap::new(),
             memory: Memory::open(data.join(MEMORY))?,
             alarmed: BTreeSet::new(),
+            reader: read,
         })
     }
 
-    /// The files and folders that lists come from.
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
-        self.configured.iter().flat_map(|(_, _, lists)| lists.clone()).collect()
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.configured.is_empty()
+    }
+
+    /// Begins to look for what has changed; `all`: reads also what has not.
+    pub(super) fn begin(&mut self, all: bool) {
+        let read = self.reader;
+        for listing in self.listings() {
+            let (path, watched) = (listing.path.clone(), listing.watched.clone());
+            listing.look.begin(move || {
+                let changed = watched.lock().unwrap_or_else(PoisonError::into_inner).has_changed();
+                (changed || all).then(|| held(&path, read))
+            });
+        }
+    }
+
+    /// Takes what was found, waiting for it as long as `wait` then says: whether anything was read, and what does not answer.
+    pub(super) fn end(&mut self, wait: impl Fn() -> Duration) -> (bool, Vec<Stalled>) {
+        let (mut any, mut stalled) = (false, Vec::new());
+        for listing in self.listings() {
+            match listing.look.end(wait()) {
+                Ok(Some(held)) => (any, listing.held) = (true, held),
+                Ok(None) => {}
+                Err(hangs) => stalled.push(hangs),
+            }
+        }
+        (any, stalled)
+    }
+
+    /// Whether something does not answer.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.configured.iter().flat_map(|(_, _, listings)| listings).any(|listing| listing.look.is_stalled())
+    }
+
+    fn listings(&mut self) -> impl Iterator<Item = &mut Listing> {
+        self.configured.iter_mut().flat_map(|(_, _, listings)| listings)
     }
 
     /// What the door judges by.
@@ -80,21 +151,21 @@ impl Revocations {
         RevocationLists::new(authorities, self.in_force.values().cloned())
     }
 
-    /// Reads all files again. What holds and is newer comes into force; everything else stays as it was.
+    /// Judges what was read. What holds and is newer comes into force; everything else stays as it was.
     pub(super) fn read(&mut self, now: Micros) -> ListsRead {
         let mut read = ListsRead::default();
         let (mut newest, mut refused) = (BTreeMap::<ListPlace, (PathBuf, RevocationList)>::new(), Vec::new());
-        for (authority, _, paths) in &self.configured {
-            for file in files_of(paths) {
-                let lists = match ders(&file) {
+        for (authority, _, listings) in &self.configured {
+            for (file, lists) in listings.iter().flat_map(|listing| &listing.held) {
+                let lists = match lists {
                     Ok(lists) => lists,
-                    Err(error) => {
-                        refused.push((file, BadList::Malformed(error.to_string())));
+                    Err(problem) => {
+                        refused.push((file.clone(), BadList::Malformed(problem.clone())));
                         continue;
                     }
                 };
                 for der in lists {
-                    match believe(&der, authority, now) {
+                    match believe(der, authority, now) {
                         // An older one that lies beside the newest is nobody's fault.
                         Ok(list) => match newest.get(&list.place()) {
                             Some((_, other)) if other.number() >= list.number() => {}
@@ -180,13 +251,27 @@ pub(super) fn believe(der: &[u8], authority: &ListedAuthority, now: Micros) -> R
     read.unwrap_or_else(|_| Err(BadList::Malformed("it made the parser stumble".into())))
 }
 
+/// The files of one place, as they are now.
+fn held(path: &Path, read: Reader) -> Vec<Held> {
+    let mut room = PLACE_BYTES_MAX;
+    let files = files_of(&[path.to_owned()]).into_iter();
+    files
+        .map(|file| {
+            let lists = ders(&file, read).map_err(|error| error.to_string()).and_then(|lists| {
+                let bytes: usize = lists.iter().map(Vec::len).sum();
+                room = room.checked_sub(bytes).ok_or_else(|| {
+                    format!("the lists of {} are larger than {PLACE_BYTES_MAX} bytes together", path.display())
+                })?;
+                Ok(lists)
+            });
+            (file, lists)
+        })
+        .collect()
+}
+
 /// One list in DER, or several in PEM.
-pub(super) fn ders(file: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
-    }
+pub(super) fn ders(file: &Path, read: Reader) -> io::Result<Vec<Vec<u8>>> {
+    let bytes = read(file, FILE_BYTES_MAX)?;
     if bytes.first() == Some(&0x30) {
         return Ok(vec![bytes]);
     }
@@ -205,7 +290,7 @@ struct Memory {
 impl Memory {
     fn open(file: PathBuf) -> Result<Self, CannotServe> {
         let bad = |problem: String| CannotServe::File { key: "node.data", path: file.clone(), problem };
-        let text = match fs::read_to_string(&file) {
+        let text = match regular::read_text(&file, MEMORY_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(bad(error.to_string())),

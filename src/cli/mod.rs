@@ -18,6 +18,7 @@ mod work;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -92,6 +93,9 @@ enum Command {
     Errors(evidence::ErrorsCommand),
 }
 
+/// What a command has finished is finished; threads that are still blocked when it ends are given so long.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Parses, runs, prints, and says how it went.
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -99,7 +103,12 @@ pub fn main() -> ExitCode {
         Err(error) => return called_wrongly(&error),
     };
     let mut output = Output::new(args.output);
-    let outcome = runtime().and_then(|runtime| runtime.block_on(run(args, &mut output)));
+    let outcome = runtime().and_then(|runtime| {
+        let outcome = runtime.block_on(run(args, &mut output));
+        // Whatever still blocks a thread, a read from a mount that is gone, ends with the process.
+        runtime.shutdown_timeout(ENDS_WITHIN);
+        outcome
+    });
     output.finish(outcome)
 }
 

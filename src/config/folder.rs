@@ -9,6 +9,11 @@ use liaison_protocol::directory::{BadDirectory, Directory};
 use liaison_protocol::id::HeadVersion;
 use liaison_protocol::trust::Trust;
 
+use super::regular;
+
+/// A directory of the largest number of records (100,000), of 10 KiB each; a record is mostly a tenth of that.
+const SEALED_BYTES_MAX: u64 = 1 << 30;
+
 /// Where a version lies in a folder of sealed directories.
 pub fn path_of(folder: &Path, version: HeadVersion) -> PathBuf {
     folder.join(format!("directory-{:06}.sealed", version.0))
@@ -44,7 +49,7 @@ pub fn open_next(
 ) -> Result<Option<Arc<Directory>>, BadFolder> {
     let version = HeadVersion(known.map_or(1, |known| known.head().version().0.saturating_add(1)));
     let path = path_of(folder, version);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match regular::read(&path, SEALED_BYTES_MAX) {
         Ok(bytes) => Bytes::from(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(BadFolder::Io { path, source }),

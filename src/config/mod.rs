@@ -2,6 +2,7 @@
 
 pub mod folder;
 pub mod reference;
+pub mod regular;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;

@@ -23,6 +23,8 @@ pub struct Facts {
     pub clocks_apart: bool,
     /// Audit events are being lost.
     pub audit_losing: bool,
+    /// A file that is watched cannot be looked at.
+    pub files_stalled: bool,
 }
 
 /// Why a node is not ready. An overdue directory is no reason: it raises alarms and never stops traffic.
@@ -42,6 +44,8 @@ pub enum Unready {
     ClocksApart,
     /// What happens cannot be written down.
     AuditLosing,
+    /// What is newly revoked or denied may not be seen.
+    FilesStalled,
 }
 
 impl Unready {
@@ -54,6 +58,7 @@ impl Unready {
         Self::CertificateExpired,
         Self::ClocksApart,
         Self::AuditLosing,
+        Self::FilesStalled,
     ];
 
     /// One stable word for monitors.
@@ -66,6 +71,7 @@ impl Unready {
             Self::CertificateExpired => "certificate_expired",
             Self::ClocksApart => "clocks_apart",
             Self::AuditLosing => "audit_losing",
+            Self::FilesStalled => "files_stalled",
         }
     }
 
@@ -79,6 +85,9 @@ impl Unready {
             Self::CertificateExpired => "the node's certificate has ended: new connections fail, open ones go on",
             Self::ClocksApart => "wall clock and monotonic clock disagree by more than 5 minutes: nothing expires",
             Self::AuditLosing => "audit events are being lost: the sink is blocked or full, traffic goes on",
+            Self::FilesStalled => {
+                "a watched file cannot be looked at, its file system does not answer: what it held stays in force"
+            }
         }
     }
 
@@ -91,6 +100,7 @@ impl Unready {
             Self::CertificateExpired => facts.certificate_over,
             Self::ClocksApart => facts.clocks_apart,
             Self::AuditLosing => facts.audit_losing,
+            Self::FilesStalled => facts.files_stalled,
         }
     }
 }
@@ -124,6 +134,7 @@ mod tests {
             store_full: false,
             clocks_apart: false,
             audit_losing: false,
+            files_stalled: false,
         }
     }
 
@@ -139,6 +150,7 @@ mod tests {
             (Unready::CertificateExpired, |facts| facts.certificate_over = true),
             (Unready::ClocksApart, |facts| facts.clocks_apart = true),
             (Unready::AuditLosing, |facts| facts.audit_losing = true),
+            (Unready::FilesStalled, |facts| facts.files_stalled = true),
         ];
         let said: Vec<_> = rows.iter().map(|(reason, _)| *reason).collect();
         assert_eq!(said, Unready::ALL);

@@ -104,6 +104,7 @@ impl Ops {
             store_full: self.counts.store_full.is_set(),
             clocks_apart: self.counts.clocks_apart.is_set(),
             audit_losing: self.audit.is_losing(),
+            files_stalled: self.counts.files_stalled.is_set(),
         }
     }
 }

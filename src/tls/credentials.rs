@@ -1,7 +1,6 @@
 //! The node's own certificate and key: read from two files, checked against each other, exchanged while serving.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,8 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
+
+use crate::config::regular;
 
 /// A chain of four certificates of 8 KiB each, in PEM, with room for comments.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -201,8 +202,8 @@ fn alarms_due(valid_until: Micros, now: Micros) -> usize {
 /// The bytes and the permissions of one and the same open file, so that nobody can exchange it between the two looks.
 fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), BadCredentials> {
     let bytes = || {
-        let file = File::open(path)?;
-        let mode = file.metadata()?.permissions().mode();
+        let (file, metadata) = regular::open(path)?;
+        let mode = metadata.permissions().mode();
         // Reserved at once: a buffer that grows leaves copies of the key behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;

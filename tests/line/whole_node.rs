@@ -160,6 +160,50 @@ async fn fault_20_whom_the_operator_denies_is_told_on_open_streams_and_a_bad_lis
     assert_log_is_sound(&network.partner("KE", &node).await).await;
 }
 
+/// A pipe that nobody writes to, in the place of a file.
+fn pipe(path: &Path) {
+    let half = path.with_file_name(".pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&half).status().unwrap().success());
+    std::fs::rename(half, path).unwrap();
+}
+
+#[tokio::test]
+async fn fault_20_pipes_in_the_place_of_watched_files_stop_no_revocation_and_a_mended_file_counts() {
+    let (network, authority, node) = guarded(&["FR", "KE"], &list(1, &[])).await;
+    let certificate = std::fs::read(network.path("pki/hub-1.pem")).unwrap();
+    for file in ["pki/hub-1.pem", "lists/ca.crl", "directory/directory-000004.sealed"] {
+        pipe(&network.path(file));
+    }
+    let of_pipes = |event: &serde_json::Value| event.to_string().contains("it is a pipe");
+    assert!(of_pipes(&network.event_after("cert.rotation_failed", 0).await));
+    assert!(of_pipes(&network.event_after("reload_failed", 0).await));
+
+    // Everything else that shuts somebody out still does.
+    let denied = network.path("denied.txt");
+    let entry = "spiffe://network.liaison.example/partner/ke   # 2026-11-25, by a test\n";
+    is_told(&network, &node, Code::Unauthenticated, "REVOKED", || replace(&denied, entry)).await;
+    pipe(&denied);
+    assert!(of_pipes(&network.event_after("deny_list.refused", 0).await));
+    assert!(!gets_in(&network, "KE", &node).await, "what was read before stays in force");
+
+    // And so do they, as soon as files lie there again.
+    replace(&denied, "# nobody\n");
+    let took = becomes("KE to be let in", true, async || gets_in(&network, "KE", &node).await).await;
+    assert!(took < COUNTS_MAX, "{took:?}");
+    replace(&network.path("pki/hub-1.pem"), certificate);
+    replace(&network.path("lists/ca.crl"), authority.publish(&list(2, &[&serial_of(&network, "KE")])));
+    let took = becomes("KE to be kept out", false, async || gets_in(&network, "KE", &node).await).await;
+    assert!(took < COUNTS_MAX, "{took:?}");
+    std::fs::remove_file(network.path("directory/directory-000004.sealed")).unwrap();
+    network.enrol("BR");
+    network.event_after("policy.loaded", 3).await;
+
+    pipe(&network.path("pki/hub-1.key"));
+    pipe(&denied);
+    assert_log_is_sound(&network.partner("FR", &node).await).await;
+    assert!(node.stop().await.success(), "and the process ends");
+}
+
 #[tokio::test]
 async fn fault_20_who_loses_its_key_in_the_directory_is_told_on_open_streams() {
     let (network, _, node) = guarded(&["FR", "KE"], &list(1, &[])).await;

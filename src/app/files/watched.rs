@@ -2,28 +2,34 @@
 //! a file is compared, and its bytes when that has changed or is too fresh to be trusted.
 
 use std::fs;
-use std::io::Read as _;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use liaison_protocol::id::Hash;
 
+use crate::config::regular;
+
+/// Reads a file of at most so many bytes: [`regular::read`], but for those who test what a file system does that does not answer.
+pub(in crate::app) type Reader = fn(&Path, u64) -> io::Result<Vec<u8>>;
+
 /// Looks after a change during which bytes are compared whatever the file system says: two writes within one tick of its clock
 /// look like one.
 const WARY_LOOKS: u8 = 4;
 
-/// No file that a node watches is larger; what lies behind is not compared.
+/// No file that a node watches is larger; larger ones are not compared.
 const FILE_BYTES_MAX: u64 = 8 << 20;
 
 /// Files of one folder; what lies behind is not looked at.
 const FILES_MAX: usize = 256;
 
 /// Some files and folders.
-pub(super) struct Watched {
+pub(in crate::app) struct Watched {
     paths: Vec<PathBuf>,
     seen: Vec<Seen>,
     wary: u8,
     digest: Option<Hash>,
+    read: Reader,
 }
 
 #[derive(PartialEq, Eq)]
@@ -44,12 +50,17 @@ struct Said {
 
 impl Watched {
     /// Nothing of them has been read yet, so the first look finds a change.
-    pub(super) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { paths: paths.into_iter().collect(), seen: Vec::new(), wary: WARY_LOOKS, digest: None }
+    pub(in crate::app) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self::with(paths, regular::read)
+    }
+
+    /// As [`Watched::new`], read by another reader.
+    pub(in crate::app) fn with(paths: impl IntoIterator<Item = PathBuf>, read: Reader) -> Self {
+        Self { paths: paths.into_iter().collect(), seen: Vec::new(), wary: WARY_LOOKS, digest: None, read }
     }
 
     /// Whether their bytes are others than at the last look.
-    pub(super) fn has_changed(&mut self) -> bool {
+    pub(in crate::app) fn has_changed(&mut self) -> bool {
         let seen: Vec<_> = files_of(&self.paths).into_iter().map(Seen::look).collect();
         if seen != self.seen {
             self.seen = seen;
@@ -58,7 +69,7 @@ impl Watched {
             return false;
         }
         self.wary = self.wary.saturating_sub(1);
-        let digest = digest(&self.seen);
+        let digest = digest(&self.seen, self.read);
         self.digest.replace(digest) != Some(digest)
     }
 }
@@ -76,7 +87,7 @@ impl Seen {
 }
 
 /// Files as they are named, and those in folders by name; hidden ones are somebody's work in progress.
-pub(super) fn files_of(paths: &[PathBuf]) -> Vec<PathBuf> {
+pub(in crate::app) fn files_of(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
         let Ok(entries) = fs::read_dir(path) else {
@@ -97,14 +108,12 @@ fn is_shown(path: &Path) -> bool {
     !hidden && path.is_file()
 }
 
-fn digest(files: &[Seen]) -> Hash {
+fn digest(files: &[Seen], read: Reader) -> Hash {
     let each: Vec<_> = files
         .iter()
         .flat_map(|file| {
-            let mut bytes = Vec::new();
-            let read =
-                fs::File::open(&file.path).and_then(|open| open.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
-            let found = Hash::of(&[&[u8::from(read.is_ok())], &bytes]);
+            let read = read(&file.path, FILE_BYTES_MAX);
+            let found = Hash::of(&[&[u8::from(read.is_ok())], &read.unwrap_or_default()]);
             [Hash::of(&[file.path.as_os_str().as_encoded_bytes()]), found]
         })
         .collect();
