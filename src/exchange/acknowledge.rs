@@ -262,8 +262,8 @@ impl Exchange {
             Settled::Refused(Refusal::new(Reason::NotConsigned, text))
         };
         let seq = self.view().seq(item.leaf);
-        let Some(seq) = seq else { return Ok(not_consigned()) };
-        let found = self.found(seq).await?.filter(|found| found.accepted.notice == item.notice);
+        let question = item.leaf.0.to_be_bytes();
+        let found = self.of_party(me, seq, &question).await?.filter(|found| found.accepted.notice == item.notice);
         let Some(found) = found.filter(|found| found.recipients.members().contains(me.0)) else {
             return Ok(not_consigned());
         };

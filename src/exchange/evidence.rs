@@ -168,24 +168,6 @@ impl Exchange {
         }
         (outcomes, silent)
     }
-
-    /// Whatever is not the caller's is as if it were not there.
-    async fn find(&self, caller: &Caller, name: NoticeName) -> Result<Found, Refusal> {
-        let not_found = || Refusal::new(Reason::NotFound, "no such notice, or it is not yours to see");
-        let seq = match name {
-            NoticeName::Leaf(leaf) => self.view().seq(leaf),
-            NoticeName::Reference(originator, reference) => {
-                let number = match originator {
-                    None => Some(caller.partner.number),
-                    Some(id) => caller.directory.directory().partner(&id).map(|partner| partner.number),
-                };
-                let name = (number.ok_or_else(not_found)?, reference);
-                self.store.named(&[name]).await.map_err(unreadable)?.pop().flatten().map(|known| known.seq)
-            }
-        };
-        let found = self.found(seq.ok_or_else(not_found)?).await?;
-        found.filter(|found| found.concerns(caller.partner.number)).ok_or_else(not_found)
-    }
 }
 
 impl From<Delivery> for DeliveryState {

@@ -183,11 +183,8 @@ impl Exchange {
         let statement = Statement::decode(opening.statement.clone()).map_err(|_| damaged(seq, "statement"))?;
         let detail = StoredDetail::decode(&entry.detail, &statement.event).map_err(|_| damaged(seq, "detail"))?;
         let Event::Accepted(accepted) = statement.event else { return Ok(None) };
-        let open = self.view().open(seq).map(|open| open.recipients().clone());
-        let recipients = match open {
-            Some(recipients) => recipients,
-            None => self.recipients(seq, &detail).await?,
-        };
+        // Also where the view has them: what is open must not be told from what is closed, or from what is not there.
+        let recipients = self.recipients(seq, &detail).await?;
         Ok(Some(Found { seq, opening, accepted, recipients }))
     }
 

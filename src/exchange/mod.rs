@@ -9,6 +9,7 @@ mod frame;
 mod history;
 mod log;
 mod mailbox;
+mod party;
 mod submit;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -89,6 +90,7 @@ pub struct Exchange {
     /// Collect streams open now, by partner.
     streams: Mutex<BTreeMap<PartnerNumber, u32>>,
     editions: editions::Editions,
+    elsewhere: party::Elsewhere,
 }
 
 /// A caller that the directory in force lists as an active partner. Only [`Exchange::admit`] makes one.
@@ -128,6 +130,7 @@ impl Exchange {
             tables: SignerTables::default(),
             streams: Mutex::default(),
             editions: editions::Editions::default(),
+            elsewhere: party::Elsewhere::default(),
         }
     }
 

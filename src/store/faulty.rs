@@ -109,6 +109,10 @@ impl Store for FaultyStore {
         self.inner.named(names).await
     }
 
+    async fn notice_near(&self, at: Seq, end: Seq) -> Result<Option<Seq>, ReadError> {
+        self.inner.notice_near(at, end).await
+    }
+
     async fn about(&self, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
         self.inner.about(of, after, page).await
     }

@@ -93,6 +93,12 @@ impl Store for MemoryStore {
         Ok(names.iter().map(|name| rows.names.get(name).copied()).collect())
     }
 
+    async fn notice_near(&self, at: Seq, end: Seq) -> Result<Option<Seq>, ReadError> {
+        let rows = self.rows();
+        let after = rows.notices.range(at.min(end)..end).next();
+        Ok(after.or_else(|| rows.notices.range(..at.min(end)).next_back()).map(|(seq, _)| *seq))
+    }
+
     async fn about(&self, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
         let rows = self.rows();
         let of_it = rows.about.range((of, Seq(after.0.saturating_add(1)))..=(of, Seq(u64::MAX)));

@@ -245,8 +245,11 @@ pub trait Store: Send + Sync + 'static {
     /// The notices that these statements accepted, in the order asked, as many as fit into `bytes_max` but at least one; None where
     /// there is none.
     async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError>;
-    /// What these names were given to, in the order asked.
+    /// What these names were given to, in the order asked. A name that nobody has costs the same to look for as one that somebody
+    /// has: strangers must not tell them apart by the time.
     async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError>;
+    /// The first statement at or after `at` that accepted a notice, or else the last one before; of those before `end`.
+    async fn notice_near(&self, at: Seq, end: Seq) -> Result<Option<Seq>, ReadError>;
     /// Statements about one, ascending, after `after`, at most `page`.
     async fn about(&self, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError>;
     /// Recipient sets, in the order asked; asking for one that is not there is damage.

@@ -1,8 +1,10 @@
 //! For tests: small networks in a few lines, with real keys, a sealed directory, and notices that are really signed and verified.
 
+mod counted;
 mod played;
 mod rig;
 
+pub(crate) use counted::{Counted, Reads};
 pub(crate) use played::{PlayedClock, PlayedEntropy};
 pub(crate) use rig::{Rig, one};
 

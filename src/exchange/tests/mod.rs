@@ -1,5 +1,6 @@
 //! Who may learn what: each party its own, the originator whom it named and who signed, a stranger nothing.
 
+mod cost;
 mod frames;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,13 @@ use super::{Adopting, Caller, Directories, Evidence, Exchange, ItemAnswer, Notic
 use crate::sequencer::Running;
 use crate::state::{Decided, Delivery};
 use crate::store::faulty::Fault;
-use crate::world::{PlayedEntropy, Rig, START, World, audience};
+use crate::world::{Counted, PlayedEntropy, Rig, START, World, audience};
 
 pub(crate) struct Node {
     pub(crate) rig: Rig,
     pub(crate) exchange: Arc<Exchange>,
+    /// What answering reads.
+    reads: Counted,
     running: Running,
 }
 
@@ -33,10 +36,11 @@ impl Node {
     async fn start_with(world: World) -> Self {
         let rig = Rig::new(world);
         let running = rig.start().await;
+        let reads = Counted::over(Arc::new(rig.store.clone()));
         let exchange = Arc::new(Exchange::new(Parts {
             node: rig.world.hub.clone(),
             origin: rig.world.origin.clone(),
-            store: Arc::new(rig.store.clone()),
+            store: Arc::new(reads.clone()),
             sequencer: running.sequencer.clone(),
             view: running.view.clone(),
             directories: Arc::new(Directories::new(rig.world.opened.clone(), [])),
@@ -45,7 +49,7 @@ impl Node {
             clock: rig.clock.clone(),
             entropy: Box::new(PlayedEntropy::seeded(77)),
         }));
-        Self { rig, exchange, running }
+        Self { rig, exchange, reads, running }
     }
 
     pub(crate) fn caller(&self, id: &str) -> Caller {

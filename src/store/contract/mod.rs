@@ -83,6 +83,7 @@ contract! {
     reading {
         an_empty_store_answers_every_read_with_nothing
         a_batch_is_read_back_as_it_was_given
+        a_notice_near_a_place_is_the_next_one_or_the_last
         statements_about_one_come_in_pages
         entries_come_as_many_as_fit_but_at_least_one
         answers_come_in_the_order_asked

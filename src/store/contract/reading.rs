@@ -13,6 +13,7 @@ pub(super) async fn an_empty_store_answers_every_read_with_nothing(house: House)
     assert_eq!(store.entries(Seq(0)..Seq(u64::MAX), 1).await.unwrap(), []);
     assert_eq!(store.notices(&[Seq(0)], usize::MAX).await.unwrap(), [None]);
     assert_eq!(store.named(&[name(0)]).await.unwrap(), [None]);
+    assert_eq!(store.notice_near(Seq(0), Seq(9)).await.unwrap(), None);
     assert_eq!(store.about(Seq(0), Seq(0), 9).await.unwrap(), []);
     let tile = TileId::Entries { index: 0 };
     assert_eq!(store.tiles(&[tile]).await.unwrap(), [None]);
@@ -50,6 +51,30 @@ pub(super) async fn a_batch_is_read_back_as_it_was_given(house: House) {
     let read = store.tiles(&tiles).await.unwrap();
     assert_eq!(read, tiles.map(|id| Some(format!("{id:?}").into())));
     assert_eq!(writer.head(), Some(&given.head));
+}
+
+pub(super) async fn a_notice_near_a_place_is_the_next_one_or_the_last(house: House) {
+    let store = house.open();
+    let mut writer = writer(&store).await;
+    append(&mut writer, vec![statement(0), accepting(1), statement(2), accepting(3)]).await;
+    append(&mut writer, vec![statement(4), accepting(5), statement(6)]).await;
+    for (at, end, near) in [
+        (0, 7, Some(1)),
+        (1, 7, Some(1)),
+        (2, 7, Some(3)),
+        (4, 7, Some(5)),
+        (6, 7, Some(5)),
+        (u64::MAX, u64::MAX, Some(5)),
+        (4, 5, Some(3)),
+        (5, 5, Some(3)),
+        (9, 5, Some(3)),
+        (3, 2, Some(1)),
+        (0, 1, None),
+        (0, 0, None),
+    ] {
+        let found = store.notice_near(Seq(at), Seq(end)).await.unwrap();
+        assert_eq!(found, near.map(Seq), "near {at}, before {end}");
+    }
 }
 
 pub(super) async fn statements_about_one_come_in_pages(house: House) {

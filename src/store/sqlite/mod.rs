@@ -142,6 +142,11 @@ impl Store for SqliteStore {
         self.readers.read(read).await
     }
 
+    async fn notice_near(&self, at: Seq, end: Seq) -> Result<Option<Seq>, ReadError> {
+        let read = move |rows: &_| rows::notice_near(rows, at, end);
+        self.readers.read(read).await
+    }
+
     async fn about(&self, of: Seq, after: Seq, page: usize) -> Result<Vec<Seq>, ReadError> {
         let read = move |rows: &_| rows::about(rows, of, after, page);
         self.readers.read(read).await

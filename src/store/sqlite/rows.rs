@@ -117,10 +117,10 @@ pub(super) fn notice_file_bytes(rows: &Connection) -> Result<u64, ReadError> {
 pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
     let aside = "SELECT seq, id FROM notices
          WHERE seq >= (SELECT names_before FROM writer) AND originator = ?1 AND reference = ?2";
-    match named_in_table(rows, name)? {
-        None => known(rows, aside, name),
-        known => Ok(known),
-    }
+    // Both are asked, whatever the first one says: the second looks through a thousand notices, which whoever asks could measure.
+    let in_table = named_in_table(rows, name)?;
+    let aside = known(rows, aside, name)?;
+    Ok(in_table.or(aside))
 }
 
 /// The same, where the name is in its table.
@@ -133,12 +133,27 @@ pub(super) fn named_in_table(rows: &Connection, name: &Name) -> Result<Option<Kn
 fn known(rows: &Connection, sql: &str, (originator, reference): &Name) -> Result<Option<Known>, ReadError> {
     let mut found = rows.prepare_cached(sql)?;
     let mut found = found.query(params![originator.0, reference.as_str()])?;
-    let Some(row) = found.next()? else {
-        return Ok(None);
+    let mut known = None;
+    // To the end, though there is one at most: who looks through rows must not be done sooner where it finds something.
+    while let Some(row) = found.next()? {
+        let seq = seq(row, 0)?;
+        known = Some(Known { seq, notice: notice_id(row, 1, seq)? });
+    }
+    Ok(known)
+}
+
+/// The first statement at or after `at` that accepted a notice, or else the last one before; of those before `end`.
+pub(super) fn notice_near(rows: &Connection, at: Seq, end: Seq) -> Result<Option<Seq>, ReadError> {
+    let one = |sql: &str, bounds: [i64; 2]| -> Result<Option<Seq>, ReadError> {
+        let mut found = rows.prepare_cached(sql)?;
+        Ok(found.query_row(bounds, |row| seq(row, 0)).optional()?)
     };
-    let seq = seq(row, 0)?;
-    let notice = notice_id(row, 1, seq)?;
-    Ok(Some(Known { seq, notice }))
+    let (at, end) = (integer(at.min(end).0), integer(end.0));
+    let after = one("SELECT seq FROM notices WHERE seq >= ?1 AND seq < ?2 ORDER BY seq LIMIT 1", [at, end])?;
+    match after {
+        None => one("SELECT seq FROM notices WHERE seq < ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1", [at, end]),
+        after => Ok(after),
+    }
 }
 
 /// The names that stand beside their notices alone.
