@@ -37,8 +37,12 @@ pub struct Counts {
     pub signed: Moment,
     /// When the sequencer last came round, on the monotonic clock.
     pub turned: Moment,
-    /// The store has no room for notices.
+    /// The store has no room for notices: submissions are refused.
     pub store_full: Flag,
+    /// The store's reserve is given up, or could not be made.
+    pub no_reserve: Flag,
+    /// The store cannot be reached: nothing is taken.
+    pub store_away: Flag,
     /// Wall clock and monotonic clock have come apart.
     pub clocks_apart: Flag,
     /// A file that is watched cannot be looked at: the file system does not answer.
@@ -60,6 +64,8 @@ impl Default for Counts {
             signed: Moment::default(),
             turned: Moment::default(),
             store_full: Flag::default(),
+            no_reserve: Flag::default(),
+            store_away: Flag::default(),
             clocks_apart: Flag::default(),
             files_stalled: Flag::default(),
         }

@@ -1,13 +1,15 @@
 //! The directory in force: what the door judges certificates by, and catching up with the folder of sealed ones at the start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use liaison_protocol::directory::Directory;
 use liaison_protocol::statement::HeadName;
 use rustls::pki_types::CertificateDer;
 
 use super::CannotServe;
-use crate::exchange::Exchange;
+use crate::clock::SharedClock;
+use crate::exchange::{CannotAdopt, Exchange};
 use crate::peer::{Identities, Owner, Pins};
 use crate::state::View;
 
@@ -42,11 +44,31 @@ pub(super) fn in_force(directories: &[Arc<Directory>], view: &View) -> Result<Ar
     wanted.cloned().ok_or_else(missing)
 }
 
+/// A store that is away is asked again after so long.
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
+
 /// Adopts, in order, whatever the folder holds beyond what is in force.
-pub(super) async fn adopt_all(exchange: &Exchange, directories: &[Arc<Directory>]) -> Result<(), CannotServe> {
+pub(super) async fn adopt_all(
+    exchange: &Exchange,
+    directories: &[Arc<Directory>],
+    clock: &SharedClock,
+) -> Result<(), CannotServe> {
     let from = exchange.directories().in_force().version();
     for directory in directories.iter().filter(|directory| directory.head().version() >= from) {
-        exchange.adopt(directory.clone()).await?;
+        loop {
+            match exchange.adopt(directory.clone()).await {
+                Err(CannotAdopt::Away) => clock.until(clock.monotonic() + AWAY_PAUSE).await,
+                // The one in force goes on, and a node that runs looks at the folder again and again.
+                Err(full @ CannotAdopt::NoRoom) if directory.head().version() > from => {
+                    tracing::error!(target: "audit", event = "reload_failed", problem = %full);
+                    return Ok(());
+                }
+                adopted => {
+                    adopted?;
+                    break;
+                }
+            }
+        }
     }
     Ok(())
 }

@@ -13,14 +13,13 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio::sync::oneshot;
 
 use super::spine::{self, Spine};
-use super::{CannotServe, Read, inspect};
+use super::{CannotServe, Read};
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::counts::Counts;
 use crate::exchange::{Caller, Exchange, ItemAnswer, Submission, Taken};
 use crate::peer::Peer;
 use crate::sequencer::Stopped;
-use crate::store::sqlite::{SqliteOptions, SqliteStore};
 
 /// A node that only this process can call.
 pub struct Inside {
@@ -58,7 +57,7 @@ impl Inside {
     pub async fn start(settings: &Settings, clock: SharedClock) -> Result<Self, CannotServe> {
         let read = Read::all(settings)?;
         let network = read.newest().head().name().clone();
-        let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
+        let store = spine::open_store(settings, &clock).await?;
         let Spine { exchange, stopped, .. } = Spine::start(spine::Parts {
             settings,
             store: Arc::new(store),

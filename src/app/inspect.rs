@@ -15,7 +15,7 @@ use super::revocations::{AUTHORITY_BYTES_MAX, believe, ders};
 use crate::config::{Revocation, regular};
 use crate::peer::ListedAuthority;
 use crate::sequencer::tree_of;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Head, Store as _, Stored, WriterError};
 use crate::tls::Limits;
 
@@ -23,8 +23,6 @@ use crate::tls::Limits;
 pub const STORE_FILE: &str = "liaison.db";
 /// The file in a data folder that keeps the last signed checkpoint apart from the store.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
-/// The room that the store keeps so that it can be given up.
-pub const RESERVE_FILE: &str = "liaison.db.reserve";
 
 /// Statements of a store that are looked at together.
 const PAGE_BYTES: usize = 4 << 20;
@@ -40,6 +38,11 @@ pub struct Inspected {
 /// Which process writes to the store of a data folder now. None: nobody.
 pub fn holder(data: &Path) -> std::io::Result<Option<String>> {
     SqliteStore::holder(&data.join(STORE_FILE))
+}
+
+/// Whether the room that the store keeps, so that it can be given up, is all there.
+pub fn reserve_is_whole(data: &Path) -> bool {
+    SqliteStore::reserve_is_whole(&data.join(STORE_FILE), &SqliteOptions::default())
 }
 
 /// What one authority's revocation lists come to, as they lie in the files.

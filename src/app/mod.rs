@@ -37,7 +37,6 @@ use crate::http::{self, Ops};
 use crate::peer::Identities;
 use crate::sequencer::{self, CannotStart, Recovered};
 use crate::shutdown::{Shutdown, Stopped};
-use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Store, WriterError};
 use crate::telemetry::Audit;
 use crate::tls::{Acceptor, BadCredentials, Credentials, Door, Limits, with_limits};
@@ -227,7 +226,7 @@ impl App {
             None => None,
         };
         // Nothing is made before it is known that nobody else is here.
-        let store = SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default())?;
+        let store = spine::open_store(&settings, &clock).await?;
         let operator = operator::bind(&settings.operator)
             .map_err(bind("listen.operator", settings.operator.display().to_string()))?;
         let counts = Arc::new(Counts::default());
@@ -269,7 +268,7 @@ impl App {
             asked.spawn("ops", http::serve(port, self.ops.clone(), asked.clone()));
         }
         let Read { trust, directories: known, origin, log_key, credentials } = self.read;
-        let Spine { exchange, recovered, mut stopped } = Spine::start(spine::Parts {
+        let starting = Spine::start(spine::Parts {
             settings: &self.settings,
             store: self.store,
             directories: &known,
@@ -277,8 +276,18 @@ impl App {
             log_key,
             counts: self.counts.clone(),
             clock: self.clock.clone(),
-        })
-        .await?;
+        });
+        let Spine { exchange, recovered, mut stopped } = tokio::select! {
+            spine = starting => spine?,
+            // A start that waits for its store ends as soon as it is asked to.
+            why = shutdown.begun() => {
+                let _ = std::fs::remove_file(&self.settings.operator);
+                return Ok(match why {
+                    Stopped::Asked => Ended::Asked,
+                    other => Ended::Failed(format!("{other:?}")),
+                });
+            }
+        };
 
         let bind = |source| CannotServe::Bind {
             key: "listen.partners",

@@ -2,6 +2,7 @@
 //! after it, or never.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use liaison_protocol::directory::Directory;
 use liaison_protocol::id::Origin;
@@ -14,7 +15,32 @@ use crate::config::Settings;
 use crate::counts::Counts;
 use crate::exchange::{self, Directories, Exchange};
 use crate::sequencer::{self, Recovered, Transmitted};
-use crate::store::Store;
+use crate::store::sqlite::{SqliteOptions, SqliteStore};
+use crate::store::{Store, WriterError};
+
+/// A store that another program keeps locked is asked again after so long.
+const LOCKED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Opens the store for a start. Another program's lock is waited for, and said; everything else refuses the start.
+pub(super) async fn open_store(settings: &Settings, clock: &SharedClock) -> Result<SqliteStore, WriterError> {
+    let mut waited = false;
+    loop {
+        match SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default()) {
+            Err(WriterError::Busy(why)) => {
+                if !std::mem::replace(&mut waited, true) {
+                    tracing::warn!(target: "audit", event = "store_away", why);
+                }
+                clock.until(clock.monotonic() + LOCKED_PAUSE).await;
+            }
+            opened => {
+                if waited {
+                    tracing::warn!(target: "audit", event = "store_back");
+                }
+                return opened;
+            }
+        }
+    }
+}
 
 /// What a spine is made of.
 pub(super) struct Parts<'a> {
@@ -63,10 +89,10 @@ impl Spine {
             directories,
             transmitted,
             counts,
-            clock,
+            clock: clock.clone(),
             entropy: Box::new(SystemEntropy::new()),
         }));
-        directory::adopt_all(&exchange, known).await?;
+        directory::adopt_all(&exchange, known, &clock).await?;
         Ok(Self { exchange, recovered, stopped })
     }
 }

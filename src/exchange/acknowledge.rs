@@ -15,7 +15,7 @@ use liaison_protocol::statement::{Event, Statement};
 use liaison_protocol::tlog::moved::{self, Moved};
 
 use super::history::{Shown, Told};
-use super::{Caller, Exchange, RETRY_AFTER_MS, busy};
+use super::{Caller, Exchange, RETRY_AFTER_MS, away, busy, full, unknown};
 use crate::sequencer::{Answer, Stated};
 use crate::state::{Delivery, Happening, Proposal, Standing};
 
@@ -119,17 +119,9 @@ impl Exchange {
                         continue;
                     }
                     Some(Answer::Refused(refusal)) => return Err(refusal),
-                    Some(Answer::NoRoom) => {
-                        return Err(Refusal::new(Reason::StoreFull, "the store has no room")
-                            .retry_after_ms(10 * RETRY_AFTER_MS));
-                    }
-                    _ => {
-                        return Err(Refusal::new(
-                            Reason::EvidenceUnavailable,
-                            "it is not known whether it was taken",
-                        )
-                        .retry_after_ms(RETRY_AFTER_MS));
-                    }
+                    Some(Answer::NoRoom) => return Err(full()),
+                    Some(Answer::Away) => return Err(away()),
+                    Some(Answer::Unknown | Answer::Already(_)) | None => return Err(unknown()),
                 }
             } else {
                 None

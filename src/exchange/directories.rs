@@ -85,6 +85,12 @@ pub enum CannotAdopt {
         /// In force.
         in_force: u64,
     },
+    /// The store has no room for the statement.
+    #[error("the log could not state it: the store has no room")]
+    NoRoom,
+    /// The store cannot be reached now.
+    #[error("the log could not state it: the store cannot be reached now")]
+    Away,
     /// The log could not say so.
     #[error("the log could not state it: {0}")]
     NotStated(String),
@@ -167,7 +173,11 @@ impl Exchange {
                 found: name.version.0,
                 in_force: self.directories.in_force().version().0,
             }),
-            _ => Err(CannotAdopt::NotStated("the store has no room".into())),
+            Some(Answer::NoRoom) => Err(CannotAdopt::NoRoom),
+            Some(Answer::Away) => Err(CannotAdopt::Away),
+            Some(Answer::Unknown | Answer::Stale) | None => {
+                Err(CannotAdopt::NotStated("it is not known whether it was stated".into()))
+            }
         }
     }
 

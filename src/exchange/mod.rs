@@ -309,6 +309,22 @@ fn unreadable(error: ReadError) -> Refusal {
     }
 }
 
+/// Nothing happened for want of room, which somebody must make.
+fn full() -> Refusal {
+    Refusal::new(Reason::StoreFull, "the store has no room").retry_after_ms(10 * RETRY_AFTER_MS)
+}
+
+/// Nothing happened, because the store cannot be reached.
+fn away() -> Refusal {
+    Refusal::new(Reason::StoreUnavailable, "the store cannot be reached now; nothing was taken")
+        .retry_after_ms(4 * RETRY_AFTER_MS)
+}
+
+/// It may have happened: the same bytes find out.
+fn unknown() -> Refusal {
+    Refusal::new(Reason::EvidenceUnavailable, "it is not known whether it was taken").retry_after_ms(RETRY_AFTER_MS)
+}
+
 fn busy(busy: Busy) -> Refusal {
     match busy {
         Busy::Full => Refusal::new(Reason::Busy, "more is under way than this node takes"),

@@ -12,7 +12,7 @@ use liaison_protocol::proto;
 use liaison_protocol::reason::{Reason, Refusal};
 
 use super::history::Shown;
-use super::{Caller, Exchange, RETRY_AFTER_MS, busy, unreadable};
+use super::{Caller, Exchange, RETRY_AFTER_MS, away, busy, full, unknown, unreadable};
 use crate::policy::{Permit, authorise};
 use crate::sequencer::{Answer, Published};
 use crate::state::Proposal;
@@ -163,14 +163,9 @@ impl Exchange {
                     stale = true;
                     continue;
                 }
-                Answer::NoRoom => Standing::Refused(
-                    Refusal::new(Reason::StoreFull, "the store has no room for new notices")
-                        .retry_after_ms(10 * RETRY_AFTER_MS),
-                ),
-                Answer::Unknown => Standing::Refused(
-                    Refusal::new(Reason::EvidenceUnavailable, "it is not known whether the notice was taken")
-                        .retry_after_ms(RETRY_AFTER_MS),
-                ),
+                Answer::NoRoom => Standing::Refused(full()),
+                Answer::Away => Standing::Refused(away()),
+                Answer::Unknown => Standing::Refused(unknown()),
             };
         }
         stale

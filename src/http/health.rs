@@ -17,8 +17,12 @@ pub struct Facts {
     pub certificate_over: bool,
     /// How long the single writer has not come round.
     pub writer_silent: Duration,
-    /// The store has no room for notices.
+    /// The store has no room for notices: submissions are refused.
     pub store_full: bool,
+    /// The store's reserve is given up, or could not be made.
+    pub no_reserve: bool,
+    /// The store cannot be reached.
+    pub store_away: bool,
     /// Wall clock and monotonic clock disagree.
     pub clocks_apart: bool,
     /// Audit events are being lost.
@@ -38,6 +42,10 @@ pub enum Unready {
     StoreStalled,
     /// Submissions are refused.
     StoreFull,
+    /// What recipients sign goes on for as long as there is some room.
+    NoReserve,
+    /// Nothing is taken until another program gives the store back.
+    StoreAway,
     /// New handshakes fail.
     CertificateExpired,
     /// Nothing expires; which clock is right nobody knows.
@@ -55,6 +63,8 @@ impl Unready {
         Self::Draining,
         Self::StoreStalled,
         Self::StoreFull,
+        Self::NoReserve,
+        Self::StoreAway,
         Self::CertificateExpired,
         Self::ClocksApart,
         Self::AuditLosing,
@@ -68,6 +78,8 @@ impl Unready {
             Self::Draining => "draining",
             Self::StoreStalled => "store_stalled",
             Self::StoreFull => "store_full",
+            Self::NoReserve => "no_reserve",
+            Self::StoreAway => "store_away",
             Self::CertificateExpired => "certificate_expired",
             Self::ClocksApart => "clocks_apart",
             Self::AuditLosing => "audit_losing",
@@ -82,6 +94,8 @@ impl Unready {
             Self::Draining => "the node was asked to stop and takes nothing new",
             Self::StoreStalled => "nothing has been committed or looked at for a minute: disk or processor hang",
             Self::StoreFull => "the store has no room: submissions are refused, collecting and acknowledging go on",
+            Self::NoReserve => "the store has no reserve and no room to make one: acknowledging may stop, too",
+            Self::StoreAway => "the store cannot be reached now: nothing is taken, what is stored is served",
             Self::CertificateExpired => "the node's certificate has ended: new connections fail, open ones go on",
             Self::ClocksApart => "wall clock and monotonic clock disagree by more than 5 minutes: nothing expires",
             Self::AuditLosing => "audit events are being lost: the sink is blocked or full, traffic goes on",
@@ -97,6 +111,8 @@ impl Unready {
             Self::Draining => facts.draining,
             Self::StoreStalled => facts.serving && facts.writer_silent > WRITER_SILENT_MAX,
             Self::StoreFull => facts.store_full,
+            Self::NoReserve => facts.no_reserve,
+            Self::StoreAway => facts.store_away,
             Self::CertificateExpired => facts.certificate_over,
             Self::ClocksApart => facts.clocks_apart,
             Self::AuditLosing => facts.audit_losing,
@@ -132,6 +148,8 @@ mod tests {
             certificate_over: false,
             writer_silent: Duration::from_secs(1),
             store_full: false,
+            no_reserve: false,
+            store_away: false,
             clocks_apart: false,
             audit_losing: false,
             files_stalled: false,
@@ -147,6 +165,8 @@ mod tests {
             (Unready::Draining, |facts| facts.draining = true),
             (Unready::StoreStalled, |facts| facts.writer_silent = WRITER_SILENT_MAX + Duration::from_micros(1)),
             (Unready::StoreFull, |facts| facts.store_full = true),
+            (Unready::NoReserve, |facts| facts.no_reserve = true),
+            (Unready::StoreAway, |facts| facts.store_away = true),
             (Unready::CertificateExpired, |facts| facts.certificate_over = true),
             (Unready::ClocksApart, |facts| facts.clocks_apart = true),
             (Unready::AuditLosing, |facts| facts.audit_losing = true),

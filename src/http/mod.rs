@@ -102,6 +102,8 @@ impl Ops {
             certificate_over: serving.is_some_and(|serving| serving.process.certificate_is_over(now)),
             writer_silent: self.counts.turned.age(monotonic),
             store_full: self.counts.store_full.is_set(),
+            no_reserve: self.counts.no_reserve.is_set(),
+            store_away: self.counts.store_away.is_set(),
             clocks_apart: self.counts.clocks_apart.is_set(),
             audit_losing: self.audit.is_losing(),
             files_stalled: self.counts.files_stalled.is_set(),

@@ -58,6 +58,11 @@ impl Edge {
         Self { tree: Arc::new(tree), root, bundle: Vec::new(), log: 0, base: Seq(0), sets_stored: HashSet::new() }
     }
 
+    /// Where the history stands that it is the edge of.
+    pub(super) fn head(&self) -> Head {
+        Head { log: self.log, base: self.base, next: Seq(self.base.0 + self.tree.size()), root: self.root }
+    }
+
     /// The batch that would state these drafts. Nothing has moved yet.
     pub(super) fn build(
         &self,

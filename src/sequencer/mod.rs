@@ -53,6 +53,8 @@ pub enum Answer {
     Stale,
     /// The store has no room; nothing happened.
     NoRoom,
+    /// The store cannot be reached now; nothing happened.
+    Away,
     /// It is not known whether it happened: the same proposal finds out.
     Unknown,
 }
@@ -97,12 +99,18 @@ pub async fn start(parts: Parts) -> Result<Running, CannotStart> {
     let thread = std::thread::Builder::new().name("sequencer".into());
     thread
         .spawn(move || {
+            let mut ready = ready;
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(ready.send(Err(CannotStart::Thread(error.to_string())))),
             };
             runtime.block_on(async move {
-                match recover(parts).await {
+                let recovered = tokio::select! {
+                    recovered = recover(parts) => recovered,
+                    // Nobody waits for this start any more, which may be waiting for a store.
+                    () = ready.closed() => return,
+                };
+                match recovered {
                     Ok((running, run)) => {
                         if ready.send(Ok(running)).is_ok() {
                             run.await;

@@ -1,6 +1,8 @@
 //! The loop: gather, decide, commit, sign, apply, answer. The order is the promise.
 
+mod away;
 mod rebase;
+mod room;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,7 +10,6 @@ use std::time::Duration;
 use super::anchor::Anchor;
 use super::clocks::Clocks;
 use super::edge::{Built, Edge};
-use super::fold;
 use super::inbox::{Chunk, Inbox, flatten};
 use super::outside::{FromStore, Known, names};
 use super::pace::Pace;
@@ -16,12 +17,13 @@ use super::recent::Publisher;
 use super::startup::{self, SharedView};
 use super::{Answer, Parts, Published, Stated};
 use crate::state::{Decision, Detail, Draft, Proposal, Stage, View};
-use crate::store::{Batch, CommitError, Head, Name, StoredNote, Writer};
+use crate::store::{Batch, CommitError, Head, Known as Given, Name, ReadError, Room, StoredNote, Writer};
+use away::{Away, Became};
 use liaison_protocol::id::{Hash, Seq};
 use liaison_protocol::proto::ExpiredOutcome;
 use liaison_protocol::statement::Event;
 use liaison_protocol::tlog::checkpoint::Checkpoint;
-use liaison_protocol::tlog::entry::Opening;
+use liaison_protocol::tlog::entry::{Leaf, Opening};
 use liaison_protocol::tlog::tree::Tree;
 
 /// Proposals in one batch: enough to hide a slow disk, few enough that nobody waits long for the last.
@@ -30,6 +32,8 @@ const BATCH_MAX: usize = 4_096;
 const BATCH_BYTES_MAX: usize = 32 << 20;
 /// Idle this long, a signed note is stored in a batch of its own.
 const IDLE: Duration = Duration::from_millis(20);
+
+pub(super) use away::first_writer;
 
 /// How the sequencer ended.
 #[derive(Debug)]
@@ -54,8 +58,12 @@ pub(super) struct Run {
     anchor: Option<Anchor>,
     clocks: Clocks,
     pace: Pace,
-    /// The last commit found no room: nothing is tried by itself more than once a second, and it is said once.
+    /// There is no room for notices: submissions are refused, and nothing is tried by itself more than once a second.
     full: bool,
+    /// When the writer was last asked for room. None: not since the start.
+    asked_for_room: Option<Duration>,
+    /// The store cannot be reached. While it is set nothing is committed.
+    away: Option<Away>,
     since: Seq,
     /// The first statement after the base, or after the last try to move it.
     rebased: Seq,
@@ -92,6 +100,8 @@ impl Run {
             clocks,
             pace: Pace::default(),
             full: false,
+            asked_for_room: None,
+            away: None,
             since,
             rebased: Seq(0),
         }
@@ -108,24 +118,34 @@ impl Run {
 
     /// Statement 0 of a node's first log.
     pub(super) async fn open_log(&mut self) -> Result<(), String> {
-        let proposal = Proposal::OpenLog("first log of this node".into());
-        let (built, _) = self.decide(&[proposal], &Known::new(), false);
-        self.writer.commit(&built.batch).await.map_err(|error| error.to_string())?;
-        self.settle(built)?;
-        Ok(())
+        let proposal = [Proposal::OpenLog("first log of this node".into())];
+        loop {
+            let (built, _) = self.decide(&proposal, &Known::new(), false);
+            match self.commit(&built.batch).await.map_err(|stopped| format!("{stopped:?}"))? {
+                Became::Durable => return self.settle(built).map(drop),
+                Became::NoRoom => return Err(CommitError::NoRoom.to_string()),
+                Became::Away | Became::Unknown => {
+                    self.until_back().await.map_err(|stopped| format!("{stopped:?}"))?
+                }
+            }
+        }
     }
 
     /// After a start: takes up the stored head, and signs it again. The same head gets the same text, and so the same signature.
     pub(super) async fn resume(&mut self, head: Head) -> Result<(), String> {
-        (self.edge.log, self.edge.base) = (head.log, head.base);
         let bundle = startup::partial_bundle(&*self.parts.store, &head).await;
-        self.edge.bundle = bundle.map_err(|error| error.to_string())?;
+        self.signs_again(head, bundle.map_err(|error| error.to_string())?)
+    }
+
+    fn signs_again(&mut self, head: Head, bundle: Vec<Leaf>) -> Result<(), String> {
+        (self.edge.log, self.edge.base, self.edge.bundle) = (head.log, head.base, bundle);
         self.sign(head.root)?;
         self.publish.wake(head.next);
         Ok(())
     }
 
     pub(super) async fn run(mut self) -> Stopped {
+        self.ask_for_room_if_due().await;
         loop {
             let gathered = self.gather().await;
             let idle = matches!(gathered, Gathered::Idle);
@@ -134,6 +154,9 @@ impl Run {
                 Gathered::Idle => self.note.is_some().then(Vec::new),
                 Gathered::Closed => return self.stop().await,
             };
+            if let Err(stopped) = self.come_back_if_due().await {
+                return stopped;
+            }
             if let Some(chunks) = chunks
                 && let Err(stopped) = self.batch(chunks).await
             {
@@ -142,9 +165,9 @@ impl Run {
             if let Err(stopped) = self.rebase_if_due(idle).await {
                 return stopped;
             }
+            self.ask_for_room_if_due().await;
             let monotonic = self.parts.clock.monotonic();
             self.parts.counts.turned.happened(monotonic);
-            self.parts.counts.store_full.set(self.full);
             self.parts.counts.clocks_apart.set(self.clocks.apart());
             if let Some(Err(error)) = self.anchor.as_mut().map(|anchor| anchor.tick(monotonic)) {
                 return Stopped::Fatal(format!("checkpoint file: {error}"));
@@ -222,7 +245,11 @@ impl Run {
 
     /// How long to wait for work: until the note must be stored, or the anchor written, or a deadline passes.
     fn patience(&self) -> Duration {
-        let longest = if self.note.is_some() && !self.full { IDLE } else { Duration::from_secs(1) };
+        let longest = match self.left_alone() {
+            Some(pause) => return pause,
+            None if self.note.is_some() && !self.full => IDLE,
+            None => Duration::from_secs(1),
+        };
         let deadline = self.read_view().next_deadline();
         match deadline {
             // A full store is not asked again and again by what nobody waits for.
@@ -252,25 +279,44 @@ impl Run {
     }
 
     async fn decided(&mut self, proposals: Vec<Proposal>) -> Result<Vec<Answer>, Stopped> {
-        let names = names(&proposals);
-        let known = self.known(names).await?;
-        let expire = !self.clocks.alarm_if_apart();
-        let (built, decisions) = self.decide(&proposals, &known, expire);
+        let all = |answer| Ok(vec![answer; proposals.len()]);
+        if self.away.is_some() {
+            return all(Answer::Away);
+        }
+        let Some(known) = self.known(names(&proposals)).await? else { return all(Answer::Away) };
+        if !self.full {
+            let expire = !self.clocks.alarm_if_apart();
+            match self.stated(&proposals, &known, expire).await? {
+                Ok(answers) => return Ok(answers),
+                Err(Became::NoRoom) => self.found_no_room(),
+                Err(became) => return all(became.answer()),
+            }
+        }
+        self.without_submissions(&proposals, &known).await
+    }
+
+    /// Decides and commits; what became of a batch that is not durable, of which stage and tree edge are dropped.
+    async fn stated(
+        &mut self,
+        proposals: &[Proposal],
+        known: &Known,
+        expire: bool,
+    ) -> Result<Result<Vec<Answer>, Became>, Stopped> {
+        let (built, decisions) = self.decide(proposals, known, expire);
         if built.batch.entries.is_empty() && built.batch.notes.is_empty() {
-            return Ok(self.answers(decisions, &[], None));
+            return Ok(Ok(self.answers(decisions, &[], None)));
         }
         let began = self.parts.clock.monotonic();
-        match self.writer.commit(&built.batch).await {
-            Ok(()) => self.full = false,
-            // Nothing happened: stage and tree edge are dropped with `built`.
-            Err(CommitError::NoRoom) => return self.without_room(proposals, &known).await,
-            Err(CommitError::Unknown(cause)) => {
-                tracing::error!(cause, "commit unknown: reading back what is there");
-                self.reopen().await?;
-                return Ok(vec![Answer::Unknown; proposals.len()]);
+        match self.commit(&built.batch).await? {
+            Became::Durable => {}
+            // Only a note would have been written, which waits: nothing that anybody proposed depends on it.
+            became if built.batch.entries.is_empty() => {
+                if became == Became::NoRoom {
+                    self.found_no_room();
+                }
+                return Ok(Ok(self.answers(decisions, &[], None)));
             }
-            Err(CommitError::Fenced) => return Err(Stopped::Fenced),
-            Err(CommitError::Fatal(cause)) => return Err(Stopped::Fatal(cause)),
+            became => return Ok(Err(became)),
         }
         // Durable from here. A crash now loses no promise: startup recomputes and signs this head.
         self.parts.counts.commit_us.observe_time(self.parts.clock.monotonic().saturating_sub(began));
@@ -278,7 +324,7 @@ impl Run {
         let first = built.batch.first;
         let openings = built.openings.clone();
         let published = self.settle(built).map_err(Stopped::Fatal)?;
-        Ok(self.answers(decisions, &openings, Some((first, published))))
+        Ok(Ok(self.answers(decisions, &openings, Some((first, published)))))
     }
 
     /// Signs the head, applies what was drafted, and publishes, in this order.
@@ -357,63 +403,21 @@ impl Run {
         decisions.into_iter().map(answer).collect()
     }
 
-    /// Gives up the submissions and commits the rest, once with the reserve.
-    async fn without_room(&mut self, proposals: Vec<Proposal>, known: &Known) -> Result<Vec<Answer>, Stopped> {
-        if !std::mem::replace(&mut self.full, true) {
-            tracing::error!(target: "audit", event = "disk_full", "the store has no room: submissions are refused");
-        }
-        let freed = self.writer.free_reserve().await;
-        let small: Vec<_> =
-            proposals.iter().filter(|proposal| !matches!(proposal, Proposal::Submit(_))).cloned().collect();
-        let mut answers = Vec::new();
-        if !small.is_empty() || freed {
-            let (built, decisions) = self.decide(&small, known, false);
-            answers = match self.writer.commit(&built.batch).await {
-                Ok(()) => {
-                    let (first, openings) = (built.batch.first, built.openings.clone());
-                    let published = self.settle(built).map_err(Stopped::Fatal)?;
-                    self.answers(decisions, &openings, Some((first, published)))
-                }
-                Err(CommitError::NoRoom) => vec![Answer::NoRoom; small.len()],
-                Err(CommitError::Fenced) => return Err(Stopped::Fenced),
-                Err(CommitError::Unknown(cause) | CommitError::Fatal(cause)) => {
-                    return Err(Stopped::Fatal(cause));
-                }
-            };
-        }
-        let mut answers = answers.into_iter();
-        let each = |proposal: &Proposal| match proposal {
-            Proposal::Submit(_) => Answer::NoRoom,
-            _ => answers.next().unwrap_or(Answer::NoRoom),
-        };
-        Ok(proposals.iter().map(each).collect())
-    }
-
-    /// After an unknown commit: a new writer says what is there, and everything is rebuilt from that.
-    async fn reopen(&mut self) -> Result<(), Stopped> {
-        let fatal = |error: &dyn std::fmt::Display| Stopped::Fatal(format!("after an unknown commit: {error}"));
-        self.writer = Box::new(NoWriter);
-        self.writer = self.parts.store.writer().await.map_err(|error| fatal(&error))?;
-        let head = *self.writer.head().ok_or_else(|| fatal(&"the head is gone"))?;
-        let (tree, _) = startup::edge(&self.parts, &head).await.map_err(|error| fatal(&error))?;
-        // What came back may be older than what was signed, and its note with it: signing on would fork the log.
-        let signed = self.publish.newest().checkpoint.clone();
-        startup::against(&self.parts, &head, &signed).await.map_err(|error| fatal(&error))?;
-        let folded = fold::newest(&*self.parts.store, &head).await.map_err(|error| fatal(&error))?;
-        let view = folded.view;
-        self.rebased = Seq(head.next.0 - folded.statements);
-        self.edge = Edge::of(tree);
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
-        self.resume(head).await.map_err(|error| fatal(&error))
-    }
-
-    async fn known(&mut self, names: Vec<Name>) -> Result<Known, Stopped> {
+    /// None: the store is away.
+    async fn known(&mut self, names: Vec<Name>) -> Result<Option<Known>, Stopped> {
         if names.is_empty() {
-            return Ok(Known::new());
+            return Ok(Some(Known::new()));
         }
-        let found = self.writer.named(&names).await.map_err(|error| Stopped::Fatal(error.to_string()))?;
+        let found = match self.writer.named(&names).await {
+            Ok(found) => found,
+            Err(ReadError::Unavailable(cause)) => {
+                self.goes_away(&cause);
+                return Ok(None);
+            }
+            Err(error) => return Err(Stopped::Fatal(error.to_string())),
+        };
         let pairs = names.into_iter().zip(found);
-        Ok(pairs.filter_map(|(name, known)| known.map(|known| (name, (known.seq, known.notice)))).collect())
+        Ok(Some(pairs.filter_map(|(name, known)| known.map(|known| (name, (known.seq, known.notice)))).collect()))
     }
 
     /// Decides everything at one moment and builds the batch, changing nothing.
@@ -435,13 +439,13 @@ impl Run {
 
     /// Everything taken has been answered; the last note and the anchor go to disk.
     async fn stop(mut self) -> Stopped {
-        if self.note.is_some() {
+        if self.note.is_some() && self.away.is_none() {
             let (built, _) = self.decide(&[], &Known::new(), false);
             match self.writer.commit(&built.batch).await {
-                // The next start signs the same head again.
-                Ok(()) | Err(CommitError::NoRoom) => {}
+                // Whatever became of the note: the next start signs the same head again.
+                Ok(()) | Err(CommitError::NoRoom | CommitError::Unavailable(_) | CommitError::Unknown(_)) => {}
                 Err(CommitError::Fenced) => return Stopped::Fenced,
-                Err(error) => return Stopped::Fatal(error.to_string()),
+                Err(CommitError::Fatal(cause)) => return Stopped::Fatal(cause),
             }
         }
         match self.anchor.as_mut().map(Anchor::flush) {
@@ -466,11 +470,14 @@ impl Writer for NoWriter {
     fn head(&self) -> Option<&Head> {
         None
     }
-    async fn named(&mut self, _: &[Name]) -> Result<Vec<Option<crate::store::Known>>, crate::store::ReadError> {
-        Err(crate::store::ReadError::Unavailable("no writer".into()))
+    async fn named(&mut self, _: &[Name]) -> Result<Vec<Option<Given>>, ReadError> {
+        Err(ReadError::Unavailable("no writer".into()))
     }
     async fn commit(&mut self, _: &Batch) -> Result<(), CommitError> {
-        Err(CommitError::Fenced)
+        Err(CommitError::Unavailable("no writer".into()))
+    }
+    async fn room(&mut self) -> Room {
+        Room::NoReserve
     }
     async fn free_reserve(&mut self) -> bool {
         false

@@ -15,7 +15,7 @@ use super::anchor::Anchor;
 use super::fold::{self, Folded};
 use super::inbox::Inbox;
 use super::recent::Publisher;
-use super::run::Run;
+use super::run::{self, Run};
 use super::{Parts, Published};
 use crate::state::{Diverged, View};
 use crate::store::{Head, ReadError, Store, WriterError};
@@ -76,7 +76,7 @@ pub enum CannotStart {
 }
 
 pub(super) async fn start(parts: Parts, inbox: Inbox, publish: Publisher) -> Result<(Run, Recovered), CannotStart> {
-    let writer = parts.store.writer().await?;
+    let writer = run::first_writer(&parts).await?;
     let mut anchor = parts.anchor.clone().map(Anchor::at);
     let anchored = match &anchor {
         Some(anchor) => anchor.read()?,

@@ -12,7 +12,7 @@ use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Base, Batch, CommitError, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote,
+    Base, Batch, CommitError, Head, Known, Name, NewEntry, ReadError, Room, SetId, Store, Stored, StoredNote,
     StoredNotice, Writer, WriterError,
 };
 
@@ -42,6 +42,8 @@ struct Plan {
     commits: u64,
     room: Option<usize>,
     room_after_reserve: Option<usize>,
+    away: Option<fn() -> WriterError>,
+    asked: u64,
     damaged: BTreeSet<Seq>,
 }
 
@@ -76,6 +78,22 @@ impl FaultyStore {
         plan.room_after_reserve = None;
     }
 
+    /// From now on the store cannot be reached: no name is read, no commit is written but one whose own fault says so, and whoever
+    /// wants a writer gets this.
+    pub fn goes_away(&self, no_writer: fn() -> WriterError) {
+        self.plan().away = Some(no_writer);
+    }
+
+    /// It can be reached again.
+    pub fn comes_back(&self) {
+        self.plan().away = None;
+    }
+
+    /// How often somebody has wanted a writer.
+    pub fn asked(&self) -> u64 {
+        self.plan().asked
+    }
+
     /// From now on reading this entry finds damage.
     pub fn damage(&self, seq: Seq) {
         self.plan().damaged.insert(seq);
@@ -89,7 +107,18 @@ impl FaultyStore {
 #[async_trait]
 impl Store for FaultyStore {
     async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
-        Ok(Box::new(FaultyWriter { inner: self.inner.writer().await?, store: self.clone(), spent: false }))
+        let away = {
+            let mut plan = self.plan();
+            plan.asked += 1;
+            plan.away
+        };
+        match away {
+            Some(no_writer) => Err(no_writer()),
+            None => {
+                let inner = self.inner.writer().await?;
+                Ok(Box::new(FaultyWriter { inner, store: self.clone(), spent: false, reserve: true }))
+            }
+        }
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -142,6 +171,7 @@ struct FaultyWriter {
     inner: Box<dyn Writer>,
     store: FaultyStore,
     spent: bool,
+    reserve: bool,
 }
 
 impl FaultyWriter {
@@ -163,6 +193,9 @@ impl Writer for FaultyWriter {
     }
 
     async fn named(&mut self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
+        if self.store.plan().away.is_some() {
+            return Err(ReadError::Unavailable("away".into()));
+        }
         self.inner.named(names).await
     }
 
@@ -172,6 +205,7 @@ impl Writer for FaultyWriter {
             return Err(CommitError::Fatal(why.into()));
         }
         let (fault, fits) = self.next(batch);
+        let away = self.store.plan().away.is_some();
         let outcome = match fault {
             Some(Fault::NotPersisted(error)) => Err(error),
             Some(Fault::LostLater) => Ok(()),
@@ -180,6 +214,7 @@ impl Writer for FaultyWriter {
                 self.inner.commit(batch).await?;
                 Err(error)
             }
+            _ if away => Err(CommitError::Unavailable("away".into())),
             Some(Fault::Waits(told)) => {
                 let _ = told.await;
                 self.inner.commit(batch).await
@@ -196,7 +231,20 @@ impl Writer for FaultyWriter {
         if freed && let Some(room) = plan.room_after_reserve.take() {
             plan.room = Some(room);
         }
+        self.reserve = false;
         freed
+    }
+
+    async fn room(&mut self) -> Room {
+        let full = self.store.plan().room.is_some();
+        match (full, self.reserve) {
+            (true, true) => Room::ReserveOnly,
+            (true, false) => Room::NoReserve,
+            (false, _) => {
+                self.reserve = true;
+                self.inner.room().await
+            }
+        }
     }
 }
 

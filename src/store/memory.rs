@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::check;
 use super::{
-    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, SetId, Store, Stored, StoredNote,
-    StoredNotice, Writer, WriterError,
+    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, Room, SetId, Store, Stored,
+    StoredNote, StoredNotice, Writer, WriterError,
 };
 
 /// Everything in memory. A clone is another handle to the same history.
@@ -243,6 +243,11 @@ impl Writer for MemoryWriter {
 
     async fn free_reserve(&mut self) -> bool {
         std::mem::take(&mut self.reserve)
+    }
+
+    async fn room(&mut self) -> Room {
+        self.reserve = true;
+        Room::Enough
     }
 }
 

@@ -202,9 +202,22 @@ pub enum WriterError {
     /// What is there contradicts itself.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// Another program has the lock of the database, and gives it back sooner or later: asking again helps.
+    #[error("another program holds the store's lock: {0}")]
+    Busy(String),
     /// Cannot be reached now.
     #[error("the store cannot be opened: {0}")]
     Unavailable(String),
+    /// The disk failed or lied before, and this handle gives out no writer any more.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+impl WriterError {
+    /// Whether a node that runs asks again. Busy and Held end with another process, Unavailable with whatever is in the way.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Held(_) | Self::Unavailable(_))
+    }
 }
 
 /// Why a read gave nothing.
@@ -224,6 +237,9 @@ pub enum CommitError {
     /// Nothing was written; give up the submissions and try the rest from the reserve.
     #[error("no room in the store")]
     NoRoom,
+    /// Nothing was written, and the store cannot be reached now: drop this writer, take a new one later.
+    #[error("the store cannot be reached: {0}")]
+    Unavailable(String),
     /// May or may not be there: drop this writer, take a new one, read its head, fold the difference.
     #[error("it is not known whether the batch was written: {0}")]
     Unknown(String),
@@ -233,6 +249,17 @@ pub enum CommitError {
     /// The disk failed or lied: stop the process, never try again.
     #[error("the store failed: {0}")]
     Fatal(String),
+}
+
+/// What room a writer has beside what it has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// The reserve is whole, and there is a margin beside it: new notices may come.
+    Enough,
+    /// The reserve is whole, and there is not much beside it: acknowledgements fit, whatever happens.
+    ReserveOnly,
+    /// The reserve has been given up, or there is no room to make it: acknowledgements fit for as long as they do.
+    NoReserve,
 }
 
 /// Reads, for everyone; hands out the one writer. The contract stands above.
@@ -273,7 +300,8 @@ pub trait Writer: Send {
     async fn named(&mut self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError>;
     /// Writes a batch. May block its thread; never cancelled, never retried.
     async fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
-    /// Frees the reserve, so that acknowledgements fit where nothing else does. False: there is none now. It is made again at
-    /// the next start, or when much was written since, and may then be freed again.
+    /// Frees the reserve, so that acknowledgements fit where nothing else does. False: there is none now.
     async fn free_reserve(&mut self) -> bool;
+    /// Asks for room, and makes the reserve where there is enough for it and the margin.
+    async fn room(&mut self) -> Room;
 }

@@ -270,9 +270,30 @@ pub static EVENTS: &[Event] = &[
     Event {
         name: "disk_full",
         reasons: Reasons::None,
+        fields: &["reserve"],
+        by: &[],
+        meaning: "The store has no room: submissions are refused, what waits can still be collected and acknowledged. `reserve`: false where there is none left, and acknowledging may stop, too.",
+    },
+    Event {
+        name: "disk_room",
+        reasons: Reasons::None,
         fields: &[],
         by: &[],
-        meaning: "The store has no room: submissions are refused, what waits can still be collected and acknowledged.",
+        meaning: "The store has room for its reserve and a margin again: submissions are taken.",
+    },
+    Event {
+        name: "store_away",
+        reasons: Reasons::None,
+        fields: &["why"],
+        by: &[],
+        meaning: "The store cannot be reached, because another program holds its lock or its server does not answer: nothing is taken, or a start waits.",
+    },
+    Event {
+        name: "store_back",
+        reasons: Reasons::None,
+        fields: &[],
+        by: &[],
+        meaning: "The store can be reached again: everything goes on.",
     },
     Event {
         name: "fd_limit",

@@ -16,13 +16,14 @@ use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::watch;
 
 use super::{PlayedClock, PlayedEntropy, World, log_signer};
+use crate::counts::Counts;
 use crate::sequencer::{self, Answer, CannotStart, Parts, Published, Running, Sequencer, Stated, Transmitted};
 use crate::state::Proposal;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Base, Batch, CommitError, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer,
-    WriterError,
+    Base, Batch, CommitError, Head, Known, Name, ReadError, Room, SetId, Store, Stored, StoredNote, StoredNotice,
+    Writer, WriterError,
 };
 
 /// What has been called, in order.
@@ -38,6 +39,7 @@ pub(crate) struct Rig {
     pub(crate) transmitted: Arc<Transmitted>,
     pub(crate) calls: Calls,
     pub(crate) anchor: Option<PathBuf>,
+    pub(crate) counts: Arc<Counts>,
     /// Statements after which the base is moved.
     pub(crate) rebase_after: u64,
     starts: std::sync::atomic::AtomicU64,
@@ -58,6 +60,7 @@ impl Rig {
             transmitted: Arc::default(),
             calls,
             anchor: None,
+            counts: Arc::default(),
             rebase_after: sequencer::REBASE_AFTER,
             starts: Default::default(),
         }
@@ -77,7 +80,7 @@ impl Rig {
             clock: self.clock.clone(),
             entropy: Box::new(PlayedEntropy::seeded(start)),
             transmitted: self.transmitted.clone(),
-            counts: Arc::default(),
+            counts: self.counts.clone(),
             anchor: self.anchor.clone(),
             rebase_after: self.rebase_after,
         }
@@ -285,5 +288,8 @@ impl Writer for SpiedWriter {
     }
     async fn free_reserve(&mut self) -> bool {
         self.inner.free_reserve().await
+    }
+    async fn room(&mut self) -> Room {
+        self.inner.room().await
     }
 }

@@ -331,7 +331,7 @@ pub(super) const ROWS: &[Row] = &[
         does: |place| std::fs::remove_file(place.path("data/liaison.db.reserve")).unwrap(),
         amiss: &[("S04", "warning")],
         found: "given up on a full disk",
-        fix: "restart the node",
+        fix: "makes it again",
         mends: false,
     },
     Row {

@@ -168,7 +168,7 @@ reasons! {
         "The node is stopping."
         "Send the same bytes again after the time in RetryInfo.";
     StoreUnavailable "STORE_UNAVAILABLE" Unavailable
-        "The node's store cannot be read now."
+        "The node's store cannot be reached now; nothing was taken."
         "Try again after the time in RetryInfo.";
     StoredDamage "STORED_DAMAGE" DataLoss
         "Stored bytes fail their hash."

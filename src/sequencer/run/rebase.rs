@@ -5,9 +5,9 @@ use liaison_protocol::id::{LeafIndex, Seq};
 use liaison_protocol::statement::Rebased;
 use liaison_protocol::tlog::entry::Salt;
 
-use super::{Known, Run, Stopped};
+use super::{Became, Known, Run, Stopped};
 use crate::state::{Proposal, View};
-use crate::store::{Base, CommitError};
+use crate::store::Base;
 
 /// While there is work to do, the base waits for a quiet moment, but not longer than this share of what lies between two bases.
 const PATIENCE: u64 = 4;
@@ -19,7 +19,7 @@ impl Run {
         let after = self.parts.rebase_after;
         let patience = if idle { 0 } else { after / PATIENCE };
         let next = Seq(self.edge.base.0 + self.edge.tree.size());
-        if self.full || next.0.saturating_sub(self.rebased.0) < after + patience {
+        if self.full || self.away.is_some() || next.0.saturating_sub(self.rebased.0) < after + patience {
             return Ok(());
         }
         // Tried once: where there is no room now, the next one is due as late as ever. Its own statement does not count.
@@ -39,16 +39,10 @@ impl Run {
         // Nothing expires in this batch: its only statement follows the view just written.
         let (mut built, _) = self.decide(&[Proposal::Rebase(rebased, salt)], &Known::new(), false);
         built.batch.base = Some(Base { through, pieces });
-        match self.writer.commit(&built.batch).await {
-            Ok(()) => self.settle(built).map(drop).map_err(Stopped::Fatal),
-            // Nothing happened, and nobody waits for it.
-            Err(CommitError::NoRoom) => Ok(()),
-            Err(CommitError::Unknown(cause)) => {
-                tracing::error!(cause, "commit unknown: reading back what is there");
-                self.reopen().await
-            }
-            Err(CommitError::Fenced) => Err(Stopped::Fenced),
-            Err(CommitError::Fatal(cause)) => Err(Stopped::Fatal(cause)),
+        match self.commit(&built.batch).await? {
+            Became::Durable => self.settle(built).map(drop).map_err(Stopped::Fatal),
+            // Nobody waits for it.
+            Became::NoRoom | Became::Away | Became::Unknown => Ok(()),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The single writer under a played clock, on a store that breaks where it is told to.
 
+mod away;
 mod bases;
 mod commits;
 mod proofs;
+mod room;
 mod simulation;
 mod starts;
 mod time;

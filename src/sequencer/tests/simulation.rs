@@ -124,7 +124,7 @@ impl Simulation {
                 (Answer::Refused(refusal), Some((first, _))) => {
                     assert!(refusal.reason == Reason::ReferenceConflict && first != id, "{refusal:?}");
                 }
-                (Answer::NoRoom | Answer::Unknown, _) => {}
+                (Answer::NoRoom | Answer::Away | Answer::Unknown, _) => {}
                 (other, known) => panic!("{reference}: {other:?}, known {known:?}"),
             }
         }
@@ -154,7 +154,7 @@ impl Simulation {
                     self.model.said.entry((Seq(leaf.0), by)).or_default().push(verdict);
                 }
             }
-            Some(Answer::Stale | Answer::NoRoom | Answer::Unknown) | None => {}
+            Some(Answer::Stale | Answer::NoRoom | Answer::Away | Answer::Unknown) | None => {}
             Some(other) => panic!("{other:?}"),
         }
     }
@@ -168,6 +168,7 @@ impl Simulation {
             2 => Some(Fault::NotPersisted(CommitError::Fatal("played".into()))),
             3 => Some(Fault::PersistedButReportedFailed(CommitError::Fatal("played".into()))),
             4 => Some(Fault::NotPersisted(CommitError::NoRoom)),
+            5 => Some(Fault::NotPersisted(CommitError::Unavailable("played".into()))),
             _ => None,
         };
         if let Some(fault) = fault {

@@ -48,7 +48,7 @@ impl House {
 
 /// Options that make a test quick.
 pub(super) fn small() -> SqliteOptions {
-    SqliteOptions { readers: 2, reserve_bytes: 4096, pages_max: None }
+    SqliteOptions { readers: 2, reserve_bytes: 4096, margin_bytes: 4096, ..SqliteOptions::default() }
 }
 
 pub(super) async fn writer(store: &Arc<dyn Store>) -> Box<dyn Writer> {
@@ -98,7 +98,7 @@ contract! {
         fault_73_a_second_writer_is_held_until_the_first_is_gone
         a_reopened_store_continues_at_its_head
         a_new_log_begins_where_the_old_one_ended
-        the_reserve_is_freed_once
+        the_reserve_is_freed_once_and_made_again_when_room_is_asked_for
     }
     basing {
         the_base_committed_last_is_the_one_that_is_read

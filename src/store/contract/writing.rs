@@ -6,7 +6,7 @@ use liaison_protocol::tlog::tile::TileId;
 
 use super::samples::{accepting, accepting_as, batch, name, note, notice_id, set, statement};
 use super::{House, append, is_refusal, writer};
-use crate::store::{Batch, Erased, Known, WriterError};
+use crate::store::{Batch, Erased, Known, Room, WriterError};
 
 pub(super) async fn a_batch_that_contradicts_the_history_or_itself_is_refused_and_changes_nothing(house: House) {
     let store = house.open();
@@ -144,11 +144,13 @@ pub(super) async fn a_new_log_begins_where_the_old_one_ended(house: House) {
     assert_eq!(last, Some(note(&opening.head)));
 }
 
-pub(super) async fn the_reserve_is_freed_once(house: House) {
+pub(super) async fn the_reserve_is_freed_once_and_made_again_when_room_is_asked_for(house: House) {
     let store = house.open();
     let mut first = writer(&store).await;
-    assert!(first.free_reserve().await);
-    assert!(!first.free_reserve().await);
-    drop(first);
-    assert!(writer(&store).await.free_reserve().await, "made again at the next start");
+    for _ in 0..2 {
+        assert_eq!(first.room().await, Room::Enough, "and the reserve is made");
+        assert_eq!(first.room().await, Room::Enough);
+        assert!(first.free_reserve().await);
+        assert!(!first.free_reserve().await);
+    }
 }

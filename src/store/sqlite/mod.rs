@@ -7,8 +7,10 @@ mod names;
 mod notices;
 mod reader;
 mod reserve;
+mod room;
 mod rows;
 mod schema;
+mod trouble;
 mod writer;
 
 #[cfg(test)]
@@ -30,6 +32,10 @@ use tokio::sync::watch;
 use self::lock::WriterLock;
 use self::notices::NoticeFile;
 use self::reader::Readers;
+use self::reserve::Reserve;
+pub use self::room::Disk;
+use self::room::is_no_room;
+use self::trouble::{Trouble, is_busy};
 use self::writer::SqliteWriter;
 use super::check;
 use super::{
@@ -43,6 +49,10 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// The file that is given up when nothing else fits; see `reserve::RESERVE_BYTES`. 0: none is kept.
     pub reserve_bytes: u64,
+    /// What must be free beside the reserve before new notices are taken; see `room::MARGIN_BYTES`.
+    pub margin_bytes: u64,
+    /// Whom to ask for room.
+    pub disk: Disk,
     /// The size in pages of `schema::PAGE_BYTES` that the database may reach, and the notice file too, where several share a disk.
     /// None: all of it.
     pub pages_max: Option<u32>,
@@ -50,9 +60,18 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: reader::READERS, reserve_bytes: reserve::RESERVE_BYTES, pages_max: None }
+        Self {
+            readers: reader::READERS,
+            reserve_bytes: reserve::RESERVE_BYTES,
+            margin_bytes: room::MARGIN_BYTES,
+            disk: Disk::real(),
+            pages_max: None,
+        }
     }
 }
+
+/// More than the index of a WAL that a node leaves behind.
+const INDEX_BYTES: u64 = 256 << 10;
 
 /// A store in one file.
 pub struct SqliteStore {
@@ -71,11 +90,36 @@ struct Shared {
     failed: OnceLock<String>,
 }
 
+impl Shared {
+    /// Why SQLite wrote nothing.
+    fn trouble(&self, error: &rusqlite::Error) -> Trouble {
+        Trouble::of(error, || self.options.disk.holds(&self.path, self.options.margin_bytes))
+    }
+}
+
 impl SqliteStore {
     /// Opens the file for reading and creates it if there is none. It blocks, so it belongs to the start of a process.
     ///
     /// `noted` starts with what is stored and moves with the commits of this handle's writer.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
+        match Self::open_once(path, options.clone()) {
+            Err(WriterError::Unavailable(_)) if Self::gives_room_for_a_start(path, &options) => {
+                Self::open_once(path, options)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Where the disk is so full that not even the index of the WAL can be made, without which SQLite reads nothing.
+    fn gives_room_for_a_start(path: &Path, options: &SqliteOptions) -> bool {
+        let full = options.disk.holds(path, INDEX_BYTES).is_err_and(|error| is_no_room(&error));
+        full && WriterLock::take(path).is_ok_and(|_alone| {
+            let reserve = Reserve::beside(path, options.reserve_bytes);
+            reserve.free() || reserve.free_all()
+        })
+    }
+
+    fn open_once(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
         if schema::is_missing(path)? {
             let _alone = WriterLock::take(path)?;
             schema::create(path)?;
@@ -96,6 +140,11 @@ impl SqliteStore {
     /// Which process may write to it now, as it says itself. None: nobody does.
     pub fn holder(path: &Path) -> std::io::Result<Option<String>> {
         WriterLock::holder(path)
+    }
+
+    /// Whether the file that is given up on a full disk is all there.
+    pub fn reserve_is_whole(path: &Path, options: &SqliteOptions) -> bool {
+        Reserve::beside(path, options.reserve_bytes).is_whole()
     }
 
     fn over(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
@@ -203,7 +252,7 @@ impl From<rusqlite::Error> for ReadError {
 
 impl From<rusqlite::Error> for WriterError {
     fn from(error: rusqlite::Error) -> Self {
-        ReadError::from(error).into()
+        if is_busy(&error) { Self::Busy(error.to_string()) } else { ReadError::from(error).into() }
     }
 }
 

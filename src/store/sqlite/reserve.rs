@@ -1,15 +1,19 @@
-//! Room that is kept so that it can be given up: when the disk is full, acknowledgements and expiries still fit.
+//! Room that is kept so that it can be given up: when the disk is full, acknowledgements and expiries still fit, and so does a start.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::fs::{File, metadata, remove_file};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::room::fill;
 use super::writer::WAL_BYTES;
 use super::{beside, schema};
 
 /// Half of it lets a full-grown WAL be copied into the database, which is the first thing that needs room on a full disk; the
 /// other half holds tens of thousands of acknowledged notices.
 pub(super) const RESERVE_BYTES: u64 = 2 * WAL_BYTES;
+/// What is left of it when it is given up. SQLite cannot even read a store without room for the index of its WAL, so a start on a
+/// disk that is full to the last byte needs this.
+pub(super) const START_BYTES: u64 = 1 << 20;
 
 /// The file `<path>.reserve`.
 pub(super) struct Reserve {
@@ -23,39 +27,41 @@ impl Reserve {
         Self { file: beside(path, ".reserve"), bytes }
     }
 
-    /// Makes it whole if there is room. Without one the node works all the same, until the disk is full.
-    pub(super) fn restore(&self) {
-        let whole = || std::fs::metadata(&self.file).is_ok_and(|file| file.len() == self.bytes);
-        if self.bytes == 0 || whole() {
-            return;
-        }
-        if let Err(error) = self.write() {
-            tracing::warn!(%error, "there is no room to keep a reserve");
-            self.free();
-        }
+    /// How many bytes are to be kept; 0: none.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// Gives it up. False: there was none, or it could not be given up.
-    pub(super) fn free(&self) -> bool {
-        std::fs::remove_file(&self.file).is_ok()
+    /// All of it is there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.bytes == 0 || metadata(&self.file).is_ok_and(|file| file.len() == self.bytes)
     }
 
-    /// Real bytes: a hole or a run of zeros may take no room at all on some file systems.
-    fn write(&self) -> io::Result<()> {
+    /// Makes it whole. Where that fails nothing of it stays.
+    pub(super) fn restore(&self) -> io::Result<()> {
         let mut fresh = schema::owners_only();
-        let file = fresh.create(true).truncate(true).open(&self.file)?;
-        let mut filled = io::BufWriter::with_capacity(1 << 16, &file);
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        for _ in 0..self.bytes.div_ceil(8) {
-            // Xorshift: nothing can compress it, and it need not be secret.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            filled.write_all(&state.to_le_bytes())?;
+        let made = fresh.create(true).truncate(true).open(&self.file).and_then(|file| {
+            fill(&file, self.bytes)?;
+            File::sync_all(&file)
+        });
+        if made.is_err() {
+            self.free_all();
         }
-        filled.flush()?;
-        drop(filled);
-        file.set_len(self.bytes)?;
-        File::sync_all(&file)
+        made
+    }
+
+    /// Gives it up, but for what a start may need. False: there was no more than that, or it could not be given up.
+    pub(super) fn free(&self) -> bool {
+        if self.bytes <= START_BYTES {
+            return self.free_all();
+        }
+        let left = |file: &Path| metadata(file).is_ok_and(|file| file.len() > START_BYTES);
+        left(&self.file)
+            && schema::owners_only().open(&self.file).is_ok_and(|file| file.set_len(START_BYTES).is_ok())
+    }
+
+    /// Gives up what a start may need, too. False: there was nothing.
+    pub(super) fn free_all(&self) -> bool {
+        remove_file(&self.file).is_ok()
     }
 }

@@ -24,6 +24,9 @@ const WRITER_CACHE_KIB: i64 = 16 << 10;
 pub(super) const READER_CACHE_KIB: i64 = 4 << 10;
 /// Nobody but an operator's own tool may hold the database's lock, and for this long we wait for him.
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Whoever takes the writer waits this long for the lock, and then lets the caller decide: a node that starts says so and asks again,
+/// one that runs answers its callers in between.
+const TAKE_WAIT: Duration = Duration::from_millis(250);
 /// More than all the statements there are, so that none is prepared twice.
 const STATEMENTS: usize = 48;
 
@@ -143,7 +146,9 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, WriterError> {
 /// The writer's connection. It checkpoints when it decides to, so that no failure on the way goes unseen.
 pub(super) fn open_to_write(path: &Path, options: &SqliteOptions) -> Result<Connection, WriterError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(TAKE_WAIT)?;
     judge(&connection)?;
+    write_ahead(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -152,6 +157,25 @@ pub(super) fn open_to_write(path: &Path, options: &SqliteOptions) -> Result<Conn
         connection.pragma_update(None, "max_page_count", pages)?;
     }
     Ok(connection)
+}
+
+/// A copy that `VACUUM INTO` made keeps a rollback journal: every commit would synchronise more files and keep readers out.
+fn write_ahead(connection: &Connection) -> Result<(), WriterError> {
+    let mode = |sql| connection.query_row(sql, [], |row| row.get::<_, String>(0));
+    let found = mode("PRAGMA journal_mode")?;
+    if found == "wal" {
+        return Ok(());
+    }
+    match mode("PRAGMA journal_mode = WAL")? {
+        set if set == "wal" => {
+            tracing::warn!(found, "the store was in another journal mode, as a copy by VACUUM INTO is: set to WAL");
+            Ok(())
+        }
+        kept => Err(WriterError::Failed(format!(
+            "it is in journal mode {kept} and cannot be set to WAL: its file system has no shared memory for SQLite; \
+             move node.data to a local disk"
+        ))),
+    }
 }
 
 /// Opens a file for writing that nobody but its owner may read.

@@ -1,8 +1,7 @@
 //! The one writer: it commits on the thread that calls it. What the disk does to a commit is told here in the three words that
-//! the sequencer knows: there, no room and nothing written, or the end.
+//! the sequencer knows: there; nothing written, for want of room or of the lock; or the end.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +12,15 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::super::check;
 use super::super::{
-    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, SetId, StoredNote, Writer,
-    WriterError,
+    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, Room, SetId, StoredNote,
+    Writer, WriterError,
 };
 use super::lock::WriterLock;
 use super::names::{Free, Names};
 use super::notices::{FILE_BYTES_MIN, NoticeFile, Place};
 use super::reserve::Reserve;
+use super::room::is_no_room;
+use super::trouble::Trouble;
 use super::{Shared, beside, rows, schema};
 
 /// The WAL is copied into the database when about this much has been written to it, and then written over from its start: long
@@ -85,7 +86,7 @@ impl SqliteWriter {
     /// Lock, epoch, head: in this order, so that nobody else's commit can lie between them.
     pub(super) fn take(shared: Arc<Shared>) -> Result<Self, WriterError> {
         if let Some(why) = shared.failed.get() {
-            return Err(WriterError::Unavailable(why.clone()));
+            return Err(WriterError::Failed(why.clone()));
         }
         let path = &shared.path;
         let lock = WriterLock::take(path)?;
@@ -93,7 +94,9 @@ impl SqliteWriter {
         let mut connection = schema::open_to_write(path, &shared.options)?;
         let epoch = match next_epoch(&mut connection) {
             // Nothing was written; a node that was stopped by a full disk must be able to start on it.
-            Err(error) if is_full(&error) && reserve.free() => next_epoch(&mut connection)?,
+            Err(error) if shared.trouble(&error) == Trouble::NoRoom && (reserve.free() || reserve.free_all()) => {
+                next_epoch(&mut connection)?
+            }
             other => other?,
         };
         let (notices, notices_end) = (NoticeFile::open_to_write(path)?, rows::notice_file_bytes(&connection)?);
@@ -115,7 +118,6 @@ impl SqliteWriter {
             shared: Arc::clone(&shared),
         };
         writer.empty_wal(After::CutToNothing).map_err(WriterError::from)?;
-        writer.reserve.restore();
         Ok(writer)
     }
 
@@ -138,7 +140,7 @@ impl SqliteWriter {
             tried => tried.map(drop),
         };
         match wiped {
-            Err(error) if is_full(&error) || is_busy(&error) => Ok(()),
+            Err(error) if self.shared.trouble(&error) != Trouble::Broken => Ok(()),
             wiped => wiped,
         }
     }
@@ -149,7 +151,7 @@ impl SqliteWriter {
             let what = Some(format!("erasing from the notice file: {error}"));
             rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), what)
         };
-        let written = |error| match has_no_room(&error) {
+        let written = |error| match is_no_room(&error) {
             true => failed(rusqlite::ffi::SQLITE_FULL, error),
             false => failed(rusqlite::ffi::SQLITE_IOERR, error),
         };
@@ -177,11 +179,6 @@ impl SqliteWriter {
             self.empty_wal(After::CutToNothing)?;
         } else if full {
             self.empty_wal(After::WrittenOver)?;
-        }
-        if full || too_long {
-            // So much was written since the last time that there may be room again. Not sooner: a reserve that was just given
-            // up must not come back before it was of use.
-            self.reserve.restore();
         }
         Ok(())
     }
@@ -234,6 +231,16 @@ impl SqliteWriter {
         Ok(Written { notices_end: in_file.map(|(end, _)| end), noted, free, names })
     }
 
+    /// Whether so many bytes more fit into what the operator allots.
+    fn pages_hold(&self, bytes: u64) -> bool {
+        let Some(pages) = self.shared.options.pages_max else { return true };
+        let number = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+        let used = number("page_count").and_then(|all| Ok(all - number("freelist_count")?));
+        let page = u64::from(schema::PAGE_BYTES);
+        let used = used.map(|pages| (pages.unsigned_abs() * page).max(self.notices_end));
+        used.is_ok_and(|used| used + bytes <= u64::from(pages) * page)
+    }
+
     /// Nothing of the batch is there; what it left in the notice file takes room that others need now, and the next batch cuts it off.
     fn without_room(&mut self) -> CommitError {
         self.left = true;
@@ -272,7 +279,11 @@ impl Writer for SqliteWriter {
             Ok(written) => written,
             Err(Failure::Refused(error)) if settled => return Err(error),
             Err(Failure::NoRoom) if settled => return Err(self.without_room()),
-            Err(Failure::Sqlite(error)) if settled && is_full(&error) => return Err(self.without_room()),
+            Err(Failure::Sqlite(error)) if settled => match self.shared.trouble(&error) {
+                Trouble::NoRoom => return Err(self.without_room()),
+                Trouble::Busy => return Err(CommitError::Unavailable(error.to_string())),
+                Trouble::Broken => return Err(self.fail(&error)),
+            },
             Err(Failure::Sqlite(error)) => return Err(self.fail(&error)),
             Err(Failure::Read(error)) => return Err(self.fail(&error)),
             Err(Failure::NoticeFile(error)) => return Err(self.fail(&error)),
@@ -298,6 +309,33 @@ impl Writer for SqliteWriter {
             self.fail(&error);
         }
         true
+    }
+
+    async fn room(&mut self) -> Room {
+        let (shared, margin) = (&self.shared, self.shared.options.margin_bytes);
+        let whole = self.reserve.is_whole();
+        let wanted = if whole { margin } else { margin + self.reserve.bytes() };
+        let there = match shared.options.disk.holds(&shared.path, wanted) {
+            Ok(()) => self.pages_hold(margin),
+            Err(error) => {
+                if !is_no_room(&error) {
+                    tracing::warn!(%error, "no room could be taken beside the store");
+                }
+                false
+            }
+        };
+        match (whole, there) {
+            (true, true) => Room::Enough,
+            (true, false) if self.reserve.bytes() > 0 => Room::ReserveOnly,
+            (false, true) => match self.reserve.restore() {
+                Ok(()) => Room::Enough,
+                Err(error) => {
+                    tracing::warn!(%error, "there is no room to keep a reserve");
+                    Room::NoReserve
+                }
+            },
+            (_, false) => Room::NoReserve,
+        }
     }
 }
 
@@ -382,7 +420,7 @@ fn write_notices(
     if most.is_some_and(|most| end + bytes as u64 > most) {
         return Err(Failure::NoRoom);
     }
-    let written = file.append(end, bytes, notices()).map_err(|error| match has_no_room(&error) {
+    let written = file.append(end, bytes, notices()).map_err(|error| match is_no_room(&error) {
         true => Failure::NoRoom,
         false => Failure::NoticeFile(error),
     })?;
@@ -513,16 +551,4 @@ fn unless_there(error: rusqlite::Error, refused: impl FnOnce() -> CommitError) -
         Some(ErrorCode::ConstraintViolation) => Failure::Refused(refused()),
         _ => Failure::Sqlite(error),
     }
-}
-
-fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
-}
-
-fn has_no_room(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }

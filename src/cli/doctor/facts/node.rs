@@ -67,7 +67,7 @@ pub(in crate::cli::doctor) struct Data {
     pub(in crate::cli::doctor) writable: Fact<()>,
     /// Which process writes to the store.
     pub(in crate::cli::doctor) holder: Fact<Option<String>>,
-    /// Whether the reserve lies there; before anything was stored there is none.
+    /// Whether the whole reserve lies there; before anything was stored there is none.
     pub(in crate::cli::doctor) reserve: Fact<bool>,
     /// The store's own file.
     pub(in crate::cli::doctor) store_file: Rights,
@@ -221,7 +221,7 @@ async fn data(settings: &Settings, status: &Fact<GetStatusResponse>, clock: &Sha
     let nothing = || Missing::NotHere("nothing has been stored yet");
     let store_file = folder.join(inspect::STORE_FILE);
     let reserve = match store_file.exists() {
-        true => Ok(folder.join(inspect::RESERVE_FILE).exists()),
+        true => Ok(inspect::reserve_is_whole(&folder)),
         false => Err(nothing()),
     };
     // Read before the store: the node writes it after the store, so what it says must be there.

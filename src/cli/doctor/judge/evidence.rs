@@ -37,11 +37,13 @@ pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check
             if *there {
                 return Check::ok(S04, "kept for acknowledgements on a full disk");
             }
-            let found = "there is none: it was given up on a full disk, or there never was room for it";
+            let found = "it is not whole: it was given up on a full disk, or there never was room for it";
             Check::warning(
                 S04,
                 found,
-                Fix::Do(format!("free space in {data}, then restart the node: it is made again at every start")),
+                Fix::Do(format!(
+                    "free 48 MiB in {data}: a node that runs makes it again, and takes submissions again"
+                )),
             )
         }),
         S05 => when(S05, &found.data.store_file.found.clone().map_err(not_yet), S02, |(mode, _)| {

@@ -1,8 +1,10 @@
 //! What only a file can suffer: other programs, newer programs, full disks, flipped bits, copies that should be gone.
 
 mod crash;
+mod locked;
 mod names;
 mod notices;
+mod room;
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,7 +17,7 @@ use tempfile::TempDir;
 
 use super::notices::FILE_BYTES_MIN;
 use super::writer::{SqliteWriter, WAL_BYTES, WAL_BYTES_MAX};
-use super::{SqliteOptions, SqliteStore, beside, reserve, schema};
+use super::{SqliteOptions, SqliteStore, beside, schema};
 use crate::store::contract::samples::{accepting, accepting_as, accepting_bytes, batch, name, note, statement};
 use crate::store::contract::{append, small, writer};
 use crate::store::{CommitError, Erased, ReadError, Store, StoredNotice, WriterError};
@@ -180,52 +182,6 @@ async fn names_that_do_not_count_upwards_are_found_all_the_same() {
 }
 
 #[tokio::test]
-async fn fault_86_a_batch_without_room_leaves_nothing_and_a_smaller_one_fits() {
-    let disk = Disk::new();
-    let full = SqliteOptions { pages_max: Some(40), ..small() };
-    let store = disk.open_with(full);
-    let mut writer = writer(&store).await;
-    append(&mut writer, vec![accepting(0)]).await;
-    let head = *writer.head().unwrap();
-    let page = schema::PAGE_BYTES as usize;
-    let large = vec![statement(1), accepting_bytes(2, name(2), 50 * page)];
-    let large = batch(Some(&head), large);
-
-    for _ in 0..2 {
-        let outcome = writer.commit(&large).await;
-        assert!(matches!(outcome, Err(CommitError::NoRoom)), "{outcome:?}");
-        assert_eq!(writer.head(), Some(&head));
-        assert_eq!(writer.named(&[name(2)]).await.unwrap(), [None]);
-        let read = store.entries(Seq(1)..Seq(9), 1).await.unwrap();
-        assert_eq!(read, []);
-    }
-    append(&mut writer, vec![statement(1)]).await;
-    drop((writer, store));
-    let space_has_returned = disk.open();
-    let mut writer = self::writer(&space_has_returned).await;
-    assert_eq!(writer.head().map(|head| head.next), Some(Seq(2)));
-    append(&mut writer, vec![accepting_bytes(2, name(2), 50 * page)]).await;
-}
-
-#[tokio::test]
-async fn fault_86_the_reserve_holds_real_room_and_the_wal_gets_it_first() {
-    let disk = Disk::new();
-    let store = disk.open_with(SqliteOptions::default());
-    let file = beside(&disk.path(), ".reserve");
-    let mut writer = writer(&store).await;
-    let content = fs::read(&file).unwrap();
-    assert_eq!(content.len() as u64, reserve::RESERVE_BYTES);
-    assert!(content.iter().filter(|byte| **byte == 0).count() < content.len() / 100);
-    append(&mut writer, vec![accepting(0)]).await;
-    let wal = || fs::metadata(beside(&disk.path(), "-wal")).unwrap().len();
-    assert!(wal() > 0);
-
-    assert!(writer.free_reserve().await);
-    assert!(!file.exists());
-    assert_eq!(wal(), 0, "what waited for room has found it");
-}
-
-#[tokio::test]
 async fn fault_73_a_writer_whose_lock_file_was_deleted_is_fenced_by_the_next() {
     let disk = Disk::new();
     let (one, other) = (disk.open(), disk.open());
@@ -377,6 +333,7 @@ async fn nobody_but_the_owner_may_read_any_of_the_files() {
     let store = disk.open();
     let mut writer = writer(&store).await;
     append(&mut writer, vec![accepting(0)]).await;
+    writer.room().await;
     let folder: &Path = disk.folder.path();
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(Result::unwrap).collect();
     assert_eq!(files.len(), 6, "database, WAL, its index, notices, lock, reserve");
