@@ -20,6 +20,7 @@ use liaison::store::memory::MemoryStore;
 use liaison_protocol::tlog::checkpoint::LogKey;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service as _;
@@ -66,7 +67,7 @@ impl Node {
             clock: clock.clone(),
             entropy: Box::new(Numbered(0)),
         }));
-        let routes = grpc::partner_routes(exchange.clone(), &Shutdown::new(clock)).routes();
+        let routes = grpc::partner_routes(exchange.clone(), watch::channel(true).1, &Shutdown::new(clock)).routes();
         let callers = callers(&world, &exchange);
         (Self { world, exchange, running, routes, callers }, run)
     }

@@ -25,7 +25,7 @@ use liaison_protocol::directory::Directory;
 use liaison_protocol::id::{NodeId, Origin};
 use liaison_protocol::tlog::checkpoint::LogKey;
 use liaison_protocol::trust::Trust;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::SharedClock;
 use crate::config::folder::{BadFolder, open_all};
@@ -53,6 +53,9 @@ const LAST_BATCH_MAX: Duration = Duration::from_secs(30);
 
 /// A trust file has at most 256 lines.
 const TRUST_BYTES_MAX: u64 = 1 << 20;
+
+/// How often it is asked whether the node is ready: a balancer hears of a change within a second.
+const READY_EVERY: Duration = Duration::from_millis(400);
 
 /// An answer to monitoring may take this long when everything else has ended.
 const ASKED_MAX: Duration = Duration::from_secs(1);
@@ -324,7 +327,8 @@ impl App {
         );
         back.spawn("operator", operator::serve(self.operator, Arc::new(console), back.clone()));
 
-        let routes = grpc::partner_routes(exchange.clone(), &front).routes();
+        let (ready_or_not, is_ready) = watch::channel(false);
+        let routes = grpc::partner_routes(exchange.clone(), is_ready, &front).routes();
         let admission = tonic::service::InterceptorLayer::new(grpc::admission(exchange.clone(), |extensions| {
             extensions.get::<crate::tls::Caller>().map(|caller| caller.peer.clone())
         }));
@@ -345,6 +349,8 @@ impl App {
         });
         let process = Arc::new(ops::Process { credentials, lines: lines.clone() });
         self.ops.serving(http::Serving { exchange: exchange.clone(), process });
+        ready_or_not.send_replace(self.ops.is_ready());
+        front.spawn("health", health(self.ops.clone(), ready_or_not, self.clock.clone(), front.clone()));
         let published = exchange.published();
         let directory = exchange.directories().in_force().version().0;
         tracing::info!(
@@ -408,5 +414,17 @@ impl App {
             }
             other => Ok(Ended::Failed(format!("the sequencer stopped: {other:?}"))),
         }
+    }
+}
+
+/// Lets the health service know whether the node is ready, until its stage stops.
+async fn health(ops: Arc<Ops>, ready: watch::Sender<bool>, clock: SharedClock, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.stopping() => return,
+            () = clock.until(clock.monotonic() + READY_EVERY) => {}
+        }
+        let now = ops.is_ready();
+        ready.send_if_modified(|before| std::mem::replace(before, now) != now);
     }
 }

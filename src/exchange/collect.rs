@@ -20,8 +20,9 @@ const FRAME_NOTICES_MAX: usize = 256;
 const STREAMS_PER_MS: usize = 4;
 /// But never longer than this.
 const COMPANY_MAX: Duration = Duration::from_millis(50);
-/// A stream says at least this often that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(20);
+/// A stream sends something at least this often. Readers are promised 20 seconds, in which a heartbeat must also be written, travel and
+/// be read.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Streams of one partner: a dozen systems with two each, and some that are gone and not yet missed. Each holds a frame while its
 /// reader is slow, and builds it from hundreds of pieces.

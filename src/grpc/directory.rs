@@ -52,7 +52,7 @@ impl DirectoryService for Service {
         let visible = self.exchange.visible_records(&caller, &directory);
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let mut places = visible.into_iter().skip_while(|place| *place < from);
-        let records = places.by_ref().take(page).filter_map(|place| directory.prove(place)).collect();
+        let records = convert::page(places.by_ref().filter_map(|place| directory.prove(place)), page);
         Ok(Response::new(proto::ListRecordsResponse {
             version: directory.head().version().0,
             records,

@@ -93,6 +93,11 @@ impl Ops {
         health::stalled(&self.facts()).is_none()
     }
 
+    /// Whether nothing stands against its being ready.
+    pub fn is_ready(&self) -> bool {
+        unready(&self.facts()).is_empty()
+    }
+
     fn facts(&self) -> Facts {
         let serving = self.serving.load_full();
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());

@@ -24,7 +24,7 @@ fn with_a_group(text: String) -> String {
     )
 }
 
-const EVERY_METHOD: [&str; 11] = [
+const EVERY_METHOD: [&str; 12] = [
     "/liaison.v1.ExchangeService/Submit",
     "/liaison.v1.ExchangeService/SubmitStream",
     "/liaison.v1.ExchangeService/Collect",
@@ -36,6 +36,7 @@ const EVERY_METHOD: [&str; 11] = [
     "/liaison.v1.DirectoryService/ListRecords",
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
 #[tokio::test]

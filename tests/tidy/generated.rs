@@ -8,8 +8,10 @@ use prost::Message as _;
 const MESSAGES: &str = "crates/liaison-protocol/src/generated";
 const CLIENT: &str = "crates/liaison-client/src/generated";
 const SERVER: &str = "src/grpc/generated";
-/// What the node's reflection service serves.
+/// All messages and services.
 const DESCRIPTORS: &str = "src/grpc/generated/descriptors.bin";
+/// What the node's reflection service serves: all but what only its operator reaches.
+const SERVED: &str = "src/grpc/generated/served.bin";
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -57,6 +59,9 @@ fn generate(root: &Path) {
         .compile_fds(descriptors.clone())
         .expect("servers generate");
     std::fs::write(root.join(DESCRIPTORS), descriptors.encode_to_vec()).expect("writable");
+    let mut served = descriptors;
+    served.file.retain(|file| file.name() != "liaison/v1/operator_service.proto");
+    std::fs::write(root.join(SERVED), served.encode_to_vec()).expect("writable");
 }
 
 #[test]
