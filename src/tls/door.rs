@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -162,14 +162,7 @@ impl Entrance {
 
     /// Nothing is made for a connection, and nothing is held but its place, before its first byte.
     async fn accept(&self, tcp: TcpStream, address: SocketAddr, slot: &Slot) -> Option<Accepted> {
-        let clock = self.acceptor.clock();
-        let last = clock.monotonic() + self.lines.limits().first_byte;
-        let spoke = tokio::select! {
-            biased;
-            spoke = self.first_byte(&tcp) => spoke,
-            () = clock.until(last) => Err(Refused::Silent),
-        };
-        if let Err(refused) = spoke {
+        if let Err(refused) = self.begins(&tcp, slot).await {
             refused.audit(address);
             return None;
         }
@@ -177,11 +170,22 @@ impl Entrance {
         self.acceptor.accept(tcp, address).await
     }
 
-    async fn first_byte(&self, tcp: &TcpStream) -> Result<(), Refused> {
-        match tcp.peek(&mut [0]).await {
-            Ok(0) => Err(Refused::Gone(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Refused::Gone(error)),
+    /// Waits for the first byte. Whoever sends none is first counted among the silent, and then is one no more.
+    async fn begins(&self, tcp: &TcpStream, slot: &Slot) -> Result<(), Refused> {
+        let (clock, limits) = (self.acceptor.clock(), self.lines.limits());
+        let (begun, mut spoke) = (clock.monotonic(), pin!(first_byte(tcp)));
+        tokio::select! {
+            biased;
+            spoke = &mut spoke => return spoke,
+            () = clock.until(begun + limits.silent_after) => {}
+        }
+        if let Some((full, other)) = slot.fell_silent() {
+            Refused::Full(full).audit(other);
+        }
+        tokio::select! {
+            biased;
+            spoke = &mut spoke => spoke,
+            () = clock.until(begun + limits.first_byte) => Err(Refused::Silent),
         }
     }
 
@@ -193,6 +197,14 @@ impl Entrance {
         let clock = self.acceptor.clock().clone();
         let caller = Caller::new(accepted.peer, address, ending, load, clock);
         Ok(Line::new(accepted.stream, caller, slot, self.lines.limits(), self.gathering.clone()))
+    }
+}
+
+async fn first_byte(tcp: &TcpStream) -> Result<(), Refused> {
+    match tcp.peek(&mut [0]).await {
+        Ok(0) => Err(Refused::Gone(io::ErrorKind::UnexpectedEof.into())),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Refused::Gone(error)),
     }
 }
 

@@ -38,7 +38,11 @@ const SUBSCRIBER_BITS: u32 = 64;
 /// comes then takes the place of one of them.
 const HANDSHAKES_MAX: usize = 256;
 
-/// Clients of TLS speak first, in the packet after the connection's own; more than these of one site are no clients.
+/// Clients of TLS speak first, right behind the packet that opens the connection. A machine that opens fifty lines at once is
+/// done with that sooner; whoever takes longer is silent.
+const SILENT_AFTER: Duration = Duration::from_millis(250);
+
+/// More than these of one site are no clients.
 const SILENT_PER_SITE_MAX: usize = 8;
 
 /// A round trip over the slowest satellite link: the first byte comes with or right behind the packet that opens a connection.
@@ -76,6 +80,8 @@ pub struct Limits {
     /// Of these, from which nothing has come, of one IPv4 address or one IPv6 network of 48 bits, whatever
     /// `connections_per_address` is.
     pub silent_per_site: usize,
+    /// From the first packet to being counted as one of these.
+    pub silent_after: Duration,
     /// From the first packet to the first byte.
     pub first_byte: Duration,
     /// From the first packet to the end of TLS, and again to the end of HTTP/2's first bytes.
@@ -98,6 +104,7 @@ impl Default for Limits {
             connections_per_owner: CONNECTIONS_PER_OWNER_MAX,
             handshakes: HANDSHAKES_MAX,
             silent_per_site: SILENT_PER_SITE_MAX,
+            silent_after: SILENT_AFTER,
             first_byte: FIRST_BYTE_MAX,
             handshake: HANDSHAKE_MAX,
             silence: SILENCE_MAX,
@@ -238,10 +245,6 @@ impl Lines {
         let address = subscriber(from.ip());
         let (mut state, limits) = (self.state(), &self.limits);
         let mut shown_out = None;
-        if state.strangers.silent_beside(address) >= limits.silent_per_site {
-            let oldest = state.strangers.oldest_silent_beside(address);
-            shown_out = oldest.and_then(|oldest| state.show_out(oldest, Full::Silent)).or(shown_out);
-        }
         if state.by_address.get(&address).copied().unwrap_or(0) >= limits.connections_per_address {
             let first = state.strangers.first_to_go(|stranger| subscriber(stranger.from.ip()) == address);
             shown_out = Some(first.and_then(|first| state.show_out(first, Full::Address)).ok_or(Full::Address)?);
@@ -298,9 +301,20 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Nothing has come for a while. Where too many are so, the oldest of them has to go: this may be another one.
+    pub(super) fn fell_silent(&self) -> Option<(Full, SocketAddr)> {
+        let mut state = self.lines.state();
+        state.strangers.is_silent(self.number, true);
+        if state.strangers.silent_beside(self.address) <= self.lines.limits.silent_per_site {
+            return None;
+        }
+        let oldest = state.strangers.oldest_silent_beside(self.address)?;
+        state.show_out(oldest, Full::Silent)
+    }
+
     /// Something has come from the other end.
     pub(super) fn spoke(&self) {
-        self.lines.state().strangers.spoke(self.number);
+        self.lines.state().strangers.is_silent(self.number, false);
     }
 
     /// Returns when the place has gone to somebody else.
@@ -410,6 +424,21 @@ mod tests {
     }
 
     #[test]
+    fn fault_97_of_one_site_eight_are_silent_and_the_oldest_gives_way() {
+        let lines = Lines::new(Limits { connections_per_address: 4096, ..Limits::default() });
+        // A site of IPv6, from one subscriber after the other.
+        let all: Vec<_> = (0..20).map(|nth| enter(&lines, &format!("2001:db8:7:{nth:x}::1")).0).collect();
+        assert_eq!(lines.handshakes(), 20, "who opens many at once is not silent yet");
+        for (nth, slot) in all.iter().enumerate() {
+            let gone = nth.checked_sub(SILENT_PER_SITE_MAX).map(|first| from(&format!("2001:db8:7:{first:x}::1")));
+            assert_eq!(slot.fell_silent(), gone.map(|gone| (Full::Silent, gone)), "{nth}");
+        }
+        assert_eq!(lines.handshakes(), SILENT_PER_SITE_MAX);
+        all[19].spoke();
+        assert_eq!(lines.state().strangers.silent_beside(all[19].address), SILENT_PER_SITE_MAX - 1);
+    }
+
+    #[test]
     fn fault_97_no_number_of_sites_and_no_kind_of_silence_takes_all_places() {
         let lines = Lines::new(Limits { connections_per_address: 4096, ..Limits::default() });
         let mut hostile = Vec::new();
@@ -418,6 +447,8 @@ mod tests {
             let (slot, _) = enter(&lines, &format!("198.51.100.{}", nth % 4));
             if nth % 3 == 0 {
                 slot.spoke();
+            } else {
+                slot.fell_silent();
             }
             hostile.push(slot);
         }

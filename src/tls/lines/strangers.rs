@@ -13,7 +13,7 @@ const SITE_BITS: u32 = 48;
 pub(super) struct Stranger {
     pub(super) from: SocketAddr,
     site: IpAddr,
-    /// Nothing has come from it.
+    /// Nothing has come from it, for long enough to count.
     silent: bool,
     out: CancellationToken,
 }
@@ -40,19 +40,17 @@ impl Strangers {
     /// Somebody new. What is returned is cancelled when it has to go.
     pub(super) fn add(&mut self, number: u64, from: SocketAddr) -> CancellationToken {
         let (site, out) = (site(from.ip()), CancellationToken::new());
-        let crowd = self.by_site.entry(site).or_default();
-        crowd.all += 1;
-        crowd.silent += 1;
-        self.all.insert(number, Stranger { from, site, silent: true, out: out.clone() });
+        self.by_site.entry(site).or_default().all += 1;
+        self.all.insert(number, Stranger { from, site, silent: false, out: out.clone() });
         out
     }
 
-    /// A first byte has come.
-    pub(super) fn spoke(&mut self, number: u64) {
-        let Some(stranger) = self.all.get_mut(&number).filter(|stranger| stranger.silent) else { return };
-        stranger.silent = false;
+    /// Nothing has come from it yet, or now something has.
+    pub(super) fn is_silent(&mut self, number: u64, silent: bool) {
+        let Some(stranger) = self.all.get_mut(&number).filter(|stranger| stranger.silent != silent) else { return };
+        stranger.silent = silent;
         if let Some(crowd) = self.by_site.get_mut(&stranger.site) {
-            crowd.silent -= 1;
+            if silent { crowd.silent += 1 } else { crowd.silent -= 1 }
         }
     }
 
@@ -122,19 +120,17 @@ mod tests {
     #[test]
     fn fault_97_the_most_crowded_site_gives_way_with_its_oldest_silent_connection() {
         let mut strangers = Strangers::default();
-        // (number, address, has spoken)
-        for (number, address, spoke) in [
-            (1, "192.0.2.1", false),
-            (2, "2001:db8:7:1::1", true),
-            (3, "2001:db8:7:2::1", false),
-            (4, "2001:db8:8::1", false),
-            (5, "2001:db8:7:3::1", false),
-            (6, "::ffff:192.0.2.1", true),
+        for (number, address, silent) in [
+            (1, "192.0.2.1", true),
+            (2, "2001:db8:7:1::1", false),
+            (3, "2001:db8:7:2::1", true),
+            (4, "2001:db8:8::1", true),
+            (5, "2001:db8:7:3::1", true),
+            (6, "::ffff:192.0.2.1", false),
         ] {
             strangers.add(number, from(address));
-            if spoke {
-                strangers.spoke(number);
-            }
+            strangers.is_silent(number, true);
+            strangers.is_silent(number, silent);
         }
         assert_eq!(strangers.silent_beside("2001:db8:7:ffff::9".parse().unwrap()), 2, "48 bits are one site");
         assert_eq!(strangers.oldest_silent_beside("192.0.2.1".parse().unwrap()), Some(1));
