@@ -129,10 +129,10 @@ pub static EVENTS: &[Event] = &[
     },
     Event {
         name: "h2.abuse",
-        reasons: Reasons::Words(&["goaway", "control_frames"]),
+        reasons: Reasons::Words(&["goaway", "frames"]),
         fields: &["reason", "code", "identity", "peer_address", "count"],
         by: &["identity"],
-        meaning: "A caller was cut off for what it did with HTTP/2: told to go away with that error code, or too many frames that open no stream.",
+        meaning: "A caller was cut off for what it did with HTTP/2: told to go away with that error code (`goaway`), or more frames of that kind than its calls and our answers explain (`frames`).",
     },
     Event {
         name: "call.limited",

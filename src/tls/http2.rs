@@ -15,8 +15,9 @@ const PENDING_ACCEPT_RESETS_MAX: usize = 20;
 /// Streams that we had to reset for the client's errors (CVE-2025-8671). hyper's own number, which tonic would unset.
 const LOCAL_ERROR_RESETS_MAX: usize = 1024;
 
-/// All headers of a call together. Ours fit into 2 KiB with room for tracing.
-const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+/// All headers of a call together, with 32 bytes for each (RFC 9113, section 6.5.2). Ours fit into 2 KiB with room for tracing. In
+/// memory they are four times that, and a line can bring a hundred calls at once.
+const HEADER_LIST_BYTES_MAX: u32 = 4 << 10;
 
 /// What one stream may send ahead of being read: a chunk (1 MiB), so that an upload does not wait at each.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;

@@ -217,9 +217,9 @@ impl AsyncRead for Line {
         if let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(cx, buffer) {
             let came = &buffer.filled()[before..];
             this.silence.heard(came.len());
-            if this.frames.came(came, this.caller.clock.monotonic()) {
-                this.caller.abused("control_frames", 0);
-                return Poll::Ready(Err(io::Error::other("too many frames that open no stream")));
+            if let Some(kind) = this.frames.came(came, this.caller.clock.monotonic()) {
+                this.caller.abused("frames", u32::from(kind));
+                return Poll::Ready(Err(io::Error::other("more frames of a kind than honest traffic explains")));
             }
             if this.frames.opened() {
                 this.stream.get_mut().0.get_mut().stay_awake();

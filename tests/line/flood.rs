@@ -149,6 +149,27 @@ const ABUSES: &[Abuse] = &[
         again: |_| frame(DATA, 0, 1, &[]),
         reads: true,
     },
+    Abuse { name: "windows", first: Vec::new, again: |_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), reads: false },
+    Abuse {
+        name: "windows of a stream",
+        first: || frame(HEADERS, END_HEADERS, 1, &call(COLLECT)),
+        again: |_| frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]),
+        reads: false,
+    },
+    Abuse {
+        name: "resets of one stream",
+        first: || frame(HEADERS, END_HEADERS, 1, &call(COLLECT)),
+        again: |_| frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]),
+        reads: true,
+    },
+    Abuse { name: "unknown frames", first: Vec::new, again: |_| frame(0x2a, 0, 0, b"x"), reads: true },
+    Abuse {
+        name: "headers of 16 KiB, by one byte each",
+        // One entry in the table, by the first call.
+        first: || frame(HEADERS, END_HEADERS, 1, &[call(COLLECT), vec![0x40, 1, b'x', 1, b'y']].concat()),
+        again: |nth| frame(HEADERS, END_HEADERS, odd(nth + 1), &[call(COLLECT), vec![0xbe; 430]].concat()),
+        reads: true,
+    },
     Abuse { name: "settings", first: Vec::new, again: |_| settings(3, 100), reads: false },
     Abuse { name: "pings", first: Vec::new, again: |_| frame(PING, 0, 0, &[7; 8]), reads: false },
     Abuse {
@@ -360,17 +381,24 @@ async fn fault_98_each_abuse_is_cut_off_or_costs_nothing() {
         println!("{}: {outcome:?}, {} kB", abuse.name, now.saturating_sub(highest_before));
         match abuse.name {
             // The node has enough of it, says so, and hangs up,
-            "settings" | "pings" | "priorities" => {
+            "empty data"
+            | "settings"
+            | "pings"
+            | "priorities"
+            | "windows"
+            | "windows of a stream"
+            | "resets of one stream"
+            | "unknown frames"
+            | "continuation"
+            | "large continuation" => {
                 assert!(outcome.ended && outcome.wrote < FLOOD_BYTES, "{}: {outcome:?}", abuse.name);
             }
             "stream flood"
             | "rapid reset"
             | "reset by us for a window of nothing"
             | "reset by us for data after the end"
-            | "continuation"
-            | "large continuation"
             | "headers that grow when unpacked"
-            | "empty data" => {
+            | "headers of 16 KiB, by one byte each" => {
                 assert!(outcome.ended, "{}: {outcome:?}", abuse.name);
                 assert!(
                     matches!(outcome.goaway, Some(PROTOCOL_ERROR | ENHANCE_YOUR_CALM)),
