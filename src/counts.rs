@@ -12,6 +12,27 @@ const BATCH_BOUNDS: &[u64] = &[1, 4, 16, 64, 256, 1_024, 4_096];
 const TIME_BOUNDS_US: &[u64] =
     &[100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
 
+/// What partners may call, as the end of a call's path. Everything else (health, reflection, what does not exist) is counted as
+/// [`OTHER_METHOD`], so that nobody makes the metrics grow by what he calls.
+pub const METHODS: [&str; 12] = [
+    "ExchangeService/Submit",
+    "ExchangeService/SubmitStream",
+    "ExchangeService/Collect",
+    "ExchangeService/Acknowledge",
+    "ExchangeService/GetNotice",
+    "ExchangeService/ListEvidence",
+    "ExchangeService/GetMailbox",
+    "LogService/GetCheckpoint",
+    "LogService/GetInclusionProof",
+    "LogService/GetConsistencyProof",
+    "DirectoryService/GetHead",
+    "DirectoryService/ListRecords",
+];
+/// Calls of anything else.
+pub const OTHER_METHOD: &str = "other";
+/// Before the methods' names.
+const PACKAGE: &str = "/liaison.v1.";
+
 /// Everything a node counts since its start.
 #[derive(Debug)]
 pub struct Counts {
@@ -27,6 +48,8 @@ pub struct Counts {
     pub delivered: Counter,
     /// Lines that came through the door.
     pub lines: Counter,
+    /// How long calls took, by method.
+    pub calls: Calls,
     /// Statements in a batch that was committed.
     pub batch: Histogram,
     /// From handing a batch to the store until it is on disk, microseconds.
@@ -58,6 +81,7 @@ impl Default for Counts {
             audiences_resolved: Counter::default(),
             delivered: Counter::default(),
             lines: Counter::default(),
+            calls: Calls::default(),
             batch: Histogram::new(BATCH_BOUNDS),
             commit_us: Histogram::new(TIME_BOUNDS_US),
             sign_us: Histogram::new(TIME_BOUNDS_US),
@@ -153,6 +177,37 @@ impl Answered {
     }
 }
 
+/// How long calls took until they were answered, microseconds, by method.
+#[derive(Debug)]
+pub struct Calls([Histogram; METHODS.len() + 1]);
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Histogram::new(TIME_BOUNDS_US)))
+    }
+}
+
+impl Calls {
+    /// The place of the method that a call's path names; that of all others, where it is none of [`METHODS`].
+    pub fn method(path: &str) -> usize {
+        let name = path.strip_prefix(PACKAGE);
+        name.and_then(|name| METHODS.iter().position(|method| *method == name)).unwrap_or(METHODS.len())
+    }
+
+    /// A call of the method at this place was answered.
+    pub fn answered(&self, method: usize, took: Duration) {
+        if let Some(times) = self.0.get(method) {
+            times.observe_time(took);
+        }
+    }
+
+    /// The times of each method that was called, by its name.
+    pub fn times(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        let names = METHODS.into_iter().chain([OTHER_METHOD]);
+        names.zip(&self.0).filter(|(_, times)| times.buckets().any(|(_, count)| count > 0))
+    }
+}
+
 /// How often a value fell between which bounds.
 #[derive(Debug)]
 pub struct Histogram {
@@ -206,6 +261,27 @@ mod tests {
         let refused: Vec<_> = answered.refused().collect();
         assert_eq!(refused.len(), Reason::ALL.len());
         assert!(refused.iter().all(|(reason, count)| *count == if *reason == Reason::Busy { 2 } else { 1 }));
+    }
+
+    #[test]
+    fn a_call_is_counted_under_its_method_and_what_nobody_serves_under_one_name() {
+        let calls = Calls::default();
+        for path in ["/liaison.v1.ExchangeService/Submit", "/liaison.v1.LogService/GetCheckpoint"] {
+            calls.answered(Calls::method(path), Duration::from_micros(300));
+        }
+        for path in
+            ["/liaison.v1.ExchangeService/Submit2", "/liaison.v1.", "", "/grpc.health.v1.Health/Check", "/x/Submit"]
+        {
+            calls.answered(Calls::method(path), Duration::from_micros(1));
+        }
+        calls.answered(usize::MAX, Duration::ZERO);
+        let counted: Vec<_> = calls
+            .times()
+            .map(|(method, times)| (method, times.buckets().map(|(_, count)| count).sum::<u64>(), times.sum()))
+            .collect();
+        let expected =
+            [("ExchangeService/Submit", 1, 300), ("LogService/GetCheckpoint", 1, 300), (OTHER_METHOD, 5, 5)];
+        assert_eq!(counted, expected);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::time::Duration;
 use liaison_protocol::reason::Refusal;
 
 use crate::clock::SharedClock;
-use crate::grpc::{self, Guard, OnLine, Room};
+use crate::counts::{Calls, Counts};
+use crate::grpc::{self, Guard, OnLine, Room, Times};
 use crate::shutdown::Shutdown;
 use crate::tls::{Caller, Heavy, Held};
 
@@ -16,8 +17,11 @@ use crate::tls::{Caller, Heavy, Held};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The guard of what partners are served.
-pub(super) fn of_lines() -> Guard {
-    Guard::new(|extensions| extensions.get::<Caller>().map(|caller| Arc::new(caller.clone()) as Arc<dyn OnLine>))
+pub(super) fn of_lines(counts: Arc<Counts>) -> Guard {
+    let line_of = |extensions: &http::Extensions| {
+        extensions.get::<Caller>().map(|caller| Arc::new(caller.clone()) as Arc<dyn OnLine>)
+    };
+    Guard::new(line_of, Arc::new(Kept(counts)))
 }
 
 /// Cuts slow readers until told to stop.
@@ -49,6 +53,19 @@ pub(super) async fn farewell(guard: &Guard, clock: &SharedClock) {
             // Whoever gets its answer now may have a next call ready.
             answered = clock.monotonic() + FAREWELL_MIN;
         }
+    }
+}
+
+/// Times of calls, kept by the method's place in `METHODS`.
+struct Kept(Arc<Counts>);
+
+impl Times for Kept {
+    fn method(&self, path: &str) -> usize {
+        Calls::method(path)
+    }
+
+    fn answered(&self, method: usize, took: Duration) {
+        self.0.calls.answered(method, took);
     }
 }
 

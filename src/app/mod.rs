@@ -332,7 +332,7 @@ impl App {
         let admission = tonic::service::InterceptorLayer::new(grpc::admission(exchange.clone(), |extensions| {
             extensions.get::<crate::tls::Caller>().map(|caller| caller.peer.clone())
         }));
-        let guard = guard::of_lines();
+        let guard = guard::of_lines(self.counts.clone());
         back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
         let at_the_end = guard.clone();
         let counts = self.counts.clone();

@@ -18,7 +18,7 @@ mod generated {
 }
 
 pub use codec::Request as KnownRequest;
-pub use guard::{Guard, Guarded, OnLine, Room};
+pub use guard::{Guard, Guarded, OnLine, Room, Times};
 pub use operator::{Looking, Operator, Reloading, Status as NodeStatus};
 
 use std::sync::Arc;

@@ -56,6 +56,14 @@ pub struct Event {
     pub meaning: &'static str,
 }
 
+impl Event {
+    /// What may stand in a metric's label for its reason, from the start and at 0; nothing for those of the whole catalogue.
+    pub fn reason_labels(&self) -> impl Iterator<Item = &'static str> {
+        let (reasons, last) = (self.reasons, self.reasons.count());
+        (0..=last).filter(move |_| matches!(reasons, Reasons::Words(_))).map(move |nth| reasons.word(nth))
+    }
+}
+
 pub(super) fn find(name: &str) -> Option<(usize, &'static Event)> {
     EVENTS.iter().enumerate().find(|(_, event)| event.name == name)
 }

@@ -24,6 +24,47 @@ fn every_alert_has_a_section_in_the_runbook_and_every_section_an_alert() {
     assert_eq!(names("docs/OPERATING.md", "### "), alerts);
 }
 
+/// Whoever is woken by an alert follows its link: it leads to the section about it, in the page as it is installed.
+#[test]
+fn every_alert_links_to_its_section_of_the_installed_runbook() {
+    let (rules, page, package) = (read("deploy/alerts.yml"), read("docs/OPERATING.md"), read("Cargo.toml"));
+    let anchors: BTreeSet<_> =
+        page.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_ascii_lowercase).collect();
+    let alerts: Vec<_> = rules.split("- alert: ").skip(1).collect();
+    assert!(alerts.len() > 10);
+    for alert in alerts {
+        let name = alert.lines().next().unwrap_or_default();
+        let urls: Vec<_> = alert.lines().filter_map(|line| line.trim().strip_prefix("runbook_url: ")).collect();
+        let [url] = urls.as_slice() else { panic!("{name}: one runbook_url: {urls:?}") };
+        let (file, anchor) = url.trim_matches('"').split_once('#').unwrap_or_else(|| panic!("{name}: {url}"));
+        assert_eq!(anchor, name.to_ascii_lowercase());
+        assert!(anchors.contains(anchor), "{name}: no section #{anchor}");
+        let installed = file.strip_prefix("file:///").unwrap_or_else(|| panic!("{name}: {file}"));
+        let folder = installed.strip_suffix("OPERATING.md").unwrap_or_else(|| panic!("{name}: {file}"));
+        assert!(
+            package.contains(&format!("[\"docs/OPERATING.md\", \"{folder}\"")),
+            "{name}: {file} is not installed"
+        );
+    }
+}
+
+/// `promtool test rules` runs them; here nothing is left out.
+#[test]
+fn every_alert_is_tested_where_it_fires_and_where_it_is_quiet() {
+    let tests = read("deploy/alerts.test.yml");
+    let cases: Vec<_> = tests.split("  - name: ").skip(1).collect();
+    for alert in read("deploy/alerts.yml").lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        for (story, is_quiet) in [("fires", false), ("is quiet", true)] {
+            let title = format!("{alert} {story}\n");
+            let case = cases.iter().find(|case| case.starts_with(&title)).unwrap_or_else(|| panic!("{title}"));
+            assert!(case.contains(&format!("alertname: {alert}\n")), "{title}");
+            assert_eq!(case.contains("exp_alerts: []"), is_quiet, "{title}");
+            assert_eq!(case.contains("exp_labels:"), !is_quiet, "{title}");
+        }
+    }
+    assert!(read(".ci/run").contains(" test rules deploy/alerts.test.yml"), "somebody runs them");
+}
+
 #[test]
 fn every_reason_for_not_being_ready_is_explained_and_no_other() {
     let page = read("docs/OPERATING.md");

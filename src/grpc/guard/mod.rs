@@ -54,17 +54,26 @@ pub trait Room: Send {
     fn freed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
+/// Who keeps how long calls take. The guard knows no method, so a method is a number to it.
+pub trait Times: Send + Sync + 'static {
+    /// The number of the method that a path names.
+    fn method(&self, path: &str) -> usize;
+    /// A call of this method was answered: a unary one whole, a stream by its beginning.
+    fn answered(&self, method: usize, took: Duration);
+}
+
 /// The guard of a server: a layer outside of everything else.
 #[derive(Clone)]
 pub struct Guard {
     line_of: fn(&http::Extensions) -> Option<Arc<dyn OnLine>>,
+    times: Arc<dyn Times>,
     answers: Arc<Answers>,
 }
 
 impl Guard {
     /// `line_of` finds the line of a call.
-    pub fn new(line_of: fn(&http::Extensions) -> Option<Arc<dyn OnLine>>) -> Self {
-        Self { line_of, answers: Arc::default() }
+    pub fn new(line_of: fn(&http::Extensions) -> Option<Arc<dyn OnLine>>, times: Arc<dyn Times>) -> Self {
+        Self { line_of, times, answers: Arc::default() }
     }
 
     /// Refuses every call from now on with this. Calls under way go on.
@@ -139,10 +148,11 @@ where
             Ok(place) => place,
             Err(limit) => return refuse(&limited(&*line, limit)),
         };
+        let (method, began) = (self.guard.times.method(request.uri().path()), line.monotonic());
         let room = line.room();
         let request = request.map(|body| Body::new(Incoming::new(body, room)));
         let response = self.inner.call(request);
-        let answers = self.guard.answers.clone();
+        let (answers, times) = (self.guard.answers.clone(), self.guard.times.clone());
         let unanswered = Unanswered::begin(&answers);
         Box::pin(async move {
             let _unanswered = unanswered;
@@ -151,6 +161,7 @@ where
                 why = line.ended() => return Ok(status::of(&why).into_http()),
                 response = response => response?,
             };
+            times.answered(method, line.monotonic().saturating_sub(began));
             Ok(response.map(|body| Body::new(Outgoing::new(body, line, place, answers))))
         })
     }

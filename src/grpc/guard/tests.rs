@@ -89,7 +89,28 @@ fn played(calls: usize, bytes: usize) -> Arc<Played> {
 }
 
 fn guard() -> Guard {
-    Guard::new(|extensions| extensions.get::<Arc<Played>>().map(|line| Arc::new(OnPlayed(line.clone())) as _))
+    timed(Arc::default())
+}
+
+fn timed(times: Arc<PlayedTimes>) -> Guard {
+    Guard::new(
+        |extensions| extensions.get::<Arc<Played>>().map(|line| Arc::new(OnPlayed(line.clone())) as _),
+        times,
+    )
+}
+
+/// Which calls were answered, by the length of their path, and how long they took.
+#[derive(Default)]
+struct PlayedTimes(Mutex<Vec<(usize, Duration)>>);
+
+impl Times for PlayedTimes {
+    fn method(&self, path: &str) -> usize {
+        path.len()
+    }
+
+    fn answered(&self, method: usize, took: Duration) {
+        self.0.lock().unwrap().push((method, took));
+    }
 }
 
 /// Answers with these bytes, and then waits for ever.
@@ -282,4 +303,23 @@ async fn fault_42_a_request_waits_for_room_before_its_bytes_are_gathered() {
     assert_eq!(frame(&mut first.await.unwrap()).await.into_data().unwrap().len(), 60_005);
     assert_eq!(frame(&mut second.await.unwrap()).await.into_data().unwrap().len(), 60_005);
     assert_eq!(line.bytes_left.load(Relaxed), 100_000);
+}
+
+#[tokio::test]
+async fn a_call_is_timed_when_it_is_answered_and_one_that_is_turned_away_is_not() {
+    let (times, line) = (Arc::<PlayedTimes>::default(), played(1, 1 << 20));
+    let guard = timed(times.clone());
+    // The service answers after 7 ms of the line's own time.
+    let later = line.clone();
+    let service = tower::service_fn(move |_: http::Request<Body>| {
+        later.now_ms.fetch_add(7, Relaxed);
+        std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(Endless(None))))
+    });
+    let mut guarded = guard.layer(service);
+    for _ in 0..2 {
+        let mut request = http::Request::get("/liaison.v1.A/B").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(line.clone());
+        guarded.call(request).await.unwrap();
+    }
+    assert_eq!(*times.0.lock().unwrap(), [("/liaison.v1.A/B".len(), Duration::from_millis(7))]);
 }

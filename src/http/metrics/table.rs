@@ -1,5 +1,6 @@
 //! The table itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use liaison_protocol::id::Micros;
@@ -8,6 +9,7 @@ use super::{Kind, Metric, Reading, Sample, Value};
 use crate::counts::{Answered, Histogram};
 use crate::exchange::Exchange;
 use crate::http::{Serving, unready};
+use crate::telemetry::events::{EVENTS, Event};
 
 const REASON: (&str, &str) = ("reason", "a word of docs/ERRORS.md");
 const LANE: (&str, &str) = ("lane", "urgent, submissions");
@@ -75,12 +77,23 @@ pub static METRICS: &[Metric] = &[
         read: |reading| exchange(reading, |exchange| exchange.signatures().tables as f64),
     },
     Metric {
+        name: "liaison_call",
+        kind: Kind::Histogram,
+        unit: "seconds",
+        labels: &[("method", "methods of partners' services as Service/Method, other")],
+        meaning: "From a partner's call until its answer; a stream is answered by its beginning. Calls turned away by a limit are not in it.",
+        read: |reading| {
+            let times = reading.ops.counts.calls.times();
+            times.flat_map(|(method, times)| histogram(times, 1e-6, &[method])).collect()
+        },
+    },
+    Metric {
         name: "liaison_batch_statements",
         kind: Kind::Histogram,
         unit: "",
         labels: &[],
         meaning: "Statements in each batch that was committed.",
-        read: |reading| histogram(&reading.ops.counts.batch, 1.0),
+        read: |reading| histogram(&reading.ops.counts.batch, 1.0, &[]),
     },
     Metric {
         name: "liaison_batch_commit",
@@ -88,7 +101,7 @@ pub static METRICS: &[Metric] = &[
         unit: "seconds",
         labels: &[],
         meaning: "From handing a batch to the store until it is on disk, the fsync in it.",
-        read: |reading| histogram(&reading.ops.counts.commit_us, 1e-6),
+        read: |reading| histogram(&reading.ops.counts.commit_us, 1e-6, &[]),
     },
     Metric {
         name: "liaison_checkpoint_sign",
@@ -96,7 +109,7 @@ pub static METRICS: &[Metric] = &[
         unit: "seconds",
         labels: &[],
         meaning: "Signing a checkpoint.",
-        read: |reading| histogram(&reading.ops.counts.sign_us, 1e-6),
+        read: |reading| histogram(&reading.ops.counts.sign_us, 1e-6, &[]),
     },
     Metric {
         name: "liaison_queue_proposals",
@@ -216,12 +229,10 @@ pub static METRICS: &[Metric] = &[
         labels: &[("event", "events of docs/AUDIT.md")],
         meaning: "Audit events, whether or not they could be written.",
         read: |reading| {
-            let mut events: Vec<(&str, u64)> = Vec::new();
-            for (event, _, count) in reading.ops.audit.heard() {
-                match events.last_mut() {
-                    Some((last, sum)) if *last == event => *sum += count,
-                    _ => events.push((event, count)),
-                }
+            // Every event from the start: the increase from nothing to the first would be seen by no alert.
+            let mut events: Vec<(&str, u64)> = EVENTS.iter().map(|event| (event.name, 0)).collect();
+            for (heard, _, count) in reading.ops.audit.heard() {
+                events.iter_mut().filter(|(event, _)| *event == heard).for_each(|(_, sum)| *sum += count);
             }
             events.into_iter().map(|(event, count)| labelled([event], count as f64)).collect()
         },
@@ -395,10 +406,11 @@ fn answered(answered: &Answered, taken: &str) -> Vec<Sample> {
     samples
 }
 
-fn histogram(histogram: &Histogram, scale: f64) -> Vec<Sample> {
+fn histogram(histogram: &Histogram, scale: f64, labels: &[&str]) -> Vec<Sample> {
     let bound = |bound: Option<u64>| bound.map_or(f64::INFINITY, |bound| bound as f64 * scale);
     let buckets = histogram.buckets().map(|(upper, count)| (bound(upper), count)).collect();
-    vec![Sample { labels: Vec::new(), value: Value::Buckets(histogram.sum() as f64 * scale, buckets) }]
+    let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+    vec![Sample { labels, value: Value::Buckets(histogram.sum() as f64 * scale, buckets) }]
 }
 
 fn mailboxes(reading: &Reading, read: impl Fn(&(liaison_protocol::id::PartnerId, u64, u32)) -> f64) -> Vec<Sample> {
@@ -407,9 +419,14 @@ fn mailboxes(reading: &Reading, read: impl Fn(&(liaison_protocol::id::PartnerId,
     })
 }
 
-/// The audit's own count, so that page and audit cannot disagree.
+/// The audit's own count, so that page and audit cannot disagree. Reasons of the event's own stand at 0 from the start, so that an
+/// alert sees the first.
 fn of_event(reading: &Reading, event: &str) -> Vec<Sample> {
+    let mut counts = BTreeMap::<&str, u64>::new();
+    let known = EVENTS.iter().filter(|known| known.name == event);
+    counts.extend(known.flat_map(Event::reason_labels).map(|reason| (reason, 0)));
     let heard = reading.ops.audit.heard();
     let of_this = heard.into_iter().filter(|(name, _, _)| *name == event);
-    of_this.map(|(_, reason, count)| labelled([reason], count as f64)).collect()
+    of_this.for_each(|(_, reason, count)| *counts.entry(reason).or_default() += count);
+    counts.into_iter().map(|(reason, count)| labelled([reason], count as f64)).collect()
 }
