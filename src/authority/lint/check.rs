@@ -62,7 +62,7 @@ checks! {
     KeyEnding "N13" "key-ending" Warning "A partner's last key for a use ends within 30 days and no other takes over."
     GroupEmpty "N14" "group-empty" Warning "A group has no members."
     GroupUnused "N15" "group-unused" Note "No agreement names this group: it serves as an address only."
-    AgreementLapsed "N16" "agreement-lapsed" Warning "An agreement has lapsed. Nothing can be sent under it; what waits is held."
+    AgreementLapsed "N16" "agreement-lapsed" Warning "An agreement has lapsed. Nothing new can be sent under it; what was accepted before and still waits is delivered."
     AgreementLapsing "N17" "agreement-lapsing" Warning "An agreement lapses within 30 days."
     AgreementIdle "N18" "agreement-idle" Warning "An agreement lets nobody send to anybody, because its groups are empty or both sides are one partner."
     RecordPassedOver "N19" "record-passed-over" Warning "A record takes a newer program to read. What it would allow is not allowed here."
