@@ -7,7 +7,7 @@ mod read;
 use std::path::PathBuf;
 
 use clap::Args;
-use liaison_client::{ItemOutcome, Signed, by_reference};
+use liaison_client::{ItemOutcome, Signed, by_reference, patience};
 use liaison_protocol::id::{Micros, NoticeId, PartnerId, Reference};
 use liaison_protocol::proto::{self, Verdict, get_notice_request, list_evidence_request};
 use liaison_protocol::statement::Statement;
@@ -72,7 +72,7 @@ impl Send {
         let draft = self.rules.draft(context, known.head(), reference, audience, vec![part], now)?;
         let key = context.notice_key()?;
         let notice = draft.sign(&key).map_err(|error| Failure::failed(error.to_string()))?;
-        let submitted = client.submit_patiently(&notice, TRIES).await?;
+        let submitted = client.submit_patiently(&notice, TRIES, patience::chance()).await?;
         let statement = Statement::decode(submitted.receipt.opening.statement.clone())
             .map_err(|refusal| Failure::new(Exit::Unverified, refusal.to_string()))?;
         // The directory may have changed while this was under way: the receipt is proven under the head that it names.

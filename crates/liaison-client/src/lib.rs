@@ -9,6 +9,7 @@ mod error;
 pub mod key_file;
 mod line;
 mod node;
+pub mod patience;
 pub mod sign;
 mod submit;
 mod turn;

@@ -8,13 +8,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use crate::patience::Patience;
 use crate::sign::SignedNotice;
 use crate::{Client, ClientError};
 
 /// Requests of one stream that wait for the line.
 const STREAM_QUEUE: usize = 64;
-/// The longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// A notice that the node has taken.
 #[derive(Clone, Debug)]
@@ -36,18 +35,25 @@ impl Client {
     }
 
     /// Submits a notice until the node has it or refuses it for good, at most `tries` times. The same bytes are never taken twice.
-    pub async fn submit_patiently(&self, notice: &SignedNotice, tries: usize) -> Result<Submitted, ClientError> {
-        let mut pause = Duration::from_millis(100);
+    ///
+    /// `chance` gives 64 random bits for each pause; [`crate::patience::chance`] is the system's.
+    pub async fn submit_patiently(
+        &self,
+        notice: &SignedNotice,
+        tries: usize,
+        mut chance: impl FnMut() -> u64,
+    ) -> Result<Submitted, ClientError> {
+        let mut patience = Patience::default();
         for _ in 1..tries {
             match self.submit(notice).await {
                 Err(error) if error.may_pass_later() => {
                     let asked = match &error {
-                        ClientError::Refused { retry_after_ms: Some(after), .. } => Duration::from_millis(*after),
-                        _ => pause,
+                        ClientError::Refused { retry_after_ms, .. } => retry_after_ms.map(Duration::from_millis),
+                        _ => None,
                     };
+                    let pause = patience.pause(asked, chance());
                     #[allow(clippy::disallowed_methods, reason = "waiting is what patience is")]
-                    tokio::time::sleep(asked.min(PAUSE_MAX)).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    tokio::time::sleep(pause).await;
                 }
                 settled => return settled,
             }
