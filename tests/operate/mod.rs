@@ -4,6 +4,7 @@ mod audit;
 mod bundle;
 mod canary;
 mod check;
+mod locked;
 mod log;
 mod ops;
 mod shell;

@@ -61,6 +61,11 @@ impl Network {
         Node::start_saying(&self.path("hub.toml"), filter).await
     }
 
+    /// Begins to start a node that waits for something before it is ready.
+    pub(crate) fn start_waiting(&self) -> Node {
+        Node::start_waiting(&self.path("hub.toml"))
+    }
+
     /// Begins to start the node, and kills it before it is ready or just then.
     pub(crate) async fn start_in_vain(&self) {
         Node::start_in_vain(&self.path("hub.toml")).await;

@@ -40,6 +40,13 @@ impl Node {
         Self { process, stdout, address: text("address"), ops: text("ops"), ready: line }
     }
 
+    /// Begins to start it, and does not wait until it is ready.
+    pub(super) fn start_waiting(config: &Path) -> Self {
+        let mut process = Self::spawn(config, "info");
+        let stdout = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, stdout, ready: String::new(), address: String::new(), ops: String::new() }
+    }
+
     pub(super) async fn start_in_vain(config: &Path) {
         let mut process = Self::spawn(config, "info");
         process.kill().await.unwrap();
