@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use liaison_protocol::reason::Reason;
 
+use crate::integrity::Integrity;
+
 /// Upper bounds of the numbers of statements in a batch.
 const BATCH_BOUNDS: &[u64] = &[1, 4, 16, 64, 256, 1_024, 4_096];
 /// Upper bounds of times, in microseconds: from what a signature costs to a disk that everybody waits for (FAULTS 88).
@@ -70,6 +72,8 @@ pub struct Counts {
     pub clocks_apart: Flag,
     /// A file that is watched cannot be looked at: the file system does not answer.
     pub files_stalled: Flag,
+    /// Stored bytes that are not what was written.
+    pub integrity: Integrity,
 }
 
 impl Default for Counts {
@@ -92,6 +96,7 @@ impl Default for Counts {
             store_away: Flag::default(),
             clocks_apart: Flag::default(),
             files_stalled: Flag::default(),
+            integrity: Integrity::default(),
         }
     }
 }

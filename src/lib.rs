@@ -12,6 +12,7 @@ pub mod gathering;
 pub mod grpc;
 pub mod http;
 pub mod import;
+pub mod integrity;
 pub mod peer;
 pub mod policy;
 pub mod sequencer;

@@ -55,7 +55,10 @@ fn entry(draft: Draft) -> NewEntry {
             name: (permit.originator(), permit.manifest().manifest().reference.clone()),
             id: permit.manifest().id(),
             envelope: permit.manifest().envelope().clone(),
-            parts: Bytes::from(StoredParts { parts: permit.parts().as_slice().to_vec() }.encode_to_vec()),
+            parts: Bytes::from(
+                StoredParts { parts: permit.parts().as_slice().to_vec(), keyid: permit.manifest().keyid().into() }
+                    .encode_to_vec(),
+            ),
         }),
         about: draft.about,
     }

@@ -222,10 +222,7 @@ async fn sign_for_everything(context: &Context, verified: &mut usize) -> Result<
         let answer = mailbox.client().acknowledge(&signed).await?;
         count += answer.outcomes.len();
         for receipt in &answer.receipts {
-            let file = mailbox.known().receipt_file(receipt, None)?;
-            if verify(file.as_bytes(), Some(&context.trust)).outcome != Outcome::Verified {
-                return Err(Failure::new(Exit::Unverified, "a receipt of an acknowledgement does not verify"));
-            }
+            mailbox.verifying().receipt(receipt, None, "a receipt of an acknowledgement").await?;
             *verified += 1;
         }
     }

@@ -18,7 +18,7 @@ use super::context::Context;
 use super::{Exit, Failure, Output, output};
 pub(super) use draft::{Rules, content_part};
 pub(super) use read::Mailbox;
-use read::{kind_word, precedence_word};
+use read::{Verifying, kind_word, precedence_word};
 
 /// How often `--wait` asks again.
 const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
@@ -152,7 +152,7 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) async fn run(self, context: &Context, output: &mut Output) -> Result<Exit, Failure> {
         let mut mailbox = Mailbox::open(context, !self.follow).await?;
-        let (mut count, mut table, mut all) = (0, read::table(), Vec::new());
+        let (mut count, mut table, mut all, mut damaged) = (0, read::table(), Vec::new(), Vec::new());
         while let Some(notices) = mailbox.next().await? {
             if output.reader_left() {
                 return Ok(Exit::Done);
@@ -168,6 +168,13 @@ impl Inbox {
                     all.push(read::json_row(&notice));
                 }
             }
+            for leaf in mailbox.take_damaged() {
+                damaged.push(leaf.0);
+                output.line(read::damaged_line(leaf));
+                if self.follow {
+                    output.emit(&json!({"damaged": leaf.0}));
+                }
+            }
         }
         if count > 0 {
             output.line(table.to_string());
@@ -177,7 +184,9 @@ impl Inbox {
         ));
         output.set("waiting", count);
         output.set("notices", all);
-        Ok(Exit::Done)
+        output.set("damaged", damaged.as_slice());
+        // What waits is not all here.
+        Ok(if damaged.is_empty() { Exit::Done } else { Exit::Partly })
     }
 }
 
@@ -236,6 +245,9 @@ impl Ack {
             let verdicts = batch.iter().map(|notice| (notice.leaf(), notice.id, verdict, reason.clone()));
             let signed = Signed::over(&mailbox.recipient()?, verdicts, output::now(), &key)?;
             let answer = mailbox.client().acknowledge(&signed).await?;
+            for receipt in &answer.receipts {
+                mailbox.verifying().receipt(receipt, None, "a receipt of the acknowledgement").await?;
+            }
             for (notice, outcome) in batch.iter().zip(&answer.outcomes) {
                 let reference = &notice.manifest.reference;
                 match outcome {
@@ -260,7 +272,7 @@ impl Ack {
             }
         }
         if let (Some(path), Some(first)) = (&self.save, chosen.first()) {
-            self.keep(&mailbox, first, path).await?;
+            self.keep(&mut mailbox, first, path).await?;
             output.line(format!(" ✔ receipt saved: {}", path.display()));
         }
         output.set("acknowledged", results.len() - refused);
@@ -274,14 +286,15 @@ impl Ack {
     /// Saves the receipt of what was said of one notice, with that notice's item.
     async fn keep(
         &self,
-        mailbox: &Mailbox<'_>,
+        mailbox: &mut Mailbox<'_>,
         notice: &liaison_client::Delivered,
         path: &std::path::Path,
     ) -> Result<(), Failure> {
         let name = list_evidence_request::Name::LeafIndex(notice.leaf().0);
         let (_, receipts) = mailbox.client().evidence(name).await?;
         let receipt = receipts.last().ok_or_else(|| Failure::new(Exit::Unverified, "no receipt"))?;
-        let file = mailbox.known().receipt_file(receipt, None)?;
+        let what = notice.manifest.reference.to_string();
+        let (file, _) = mailbox.verifying().receipt(receipt, None, &what).await?;
         std::fs::write(path, file).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
     }
 }
@@ -297,6 +310,15 @@ pub(super) struct Named {
 }
 
 impl Named {
+    /// The notice, verified to be what its originator signed and the log accepted under this name.
+    async fn find(&self, verifying: &mut Verifying<'_>) -> Result<liaison_client::Delivered, Failure> {
+        let name = get_notice_request::Name::Notice(self.name());
+        let notice = verifying.client().notice(name).await?;
+        let originator = self.from.as_ref().unwrap_or(verifying.own());
+        verifying.named(&notice, &originator.clone(), &self.reference).await?;
+        Ok(notice)
+    }
+
     fn name(&self) -> proto::NoticeName {
         by_reference(self.from.as_ref(), &self.reference)
     }
@@ -311,8 +333,9 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) async fn run(self, context: &Context, output: &mut Output) -> Result<Exit, Failure> {
-        let client = context.connect().await?;
-        let notice = client.notice(get_notice_request::Name::Notice(self.named.name())).await?;
+        let (client, known) = context.connect_and_know().await?;
+        let mut verifying = Verifying::new(context, client, known);
+        let notice = self.named.find(&mut verifying).await?;
         read::show(output, &notice)?;
         Ok(Exit::Done)
     }
@@ -331,7 +354,8 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) async fn run(self, context: &Context, output: &mut Output) -> Result<Exit, Failure> {
         let (client, known) = context.connect_and_know().await?;
-        let notice = client.notice(get_notice_request::Name::Notice(self.named.name())).await?;
+        let mut verifying = Verifying::new(context, client.clone(), known.clone());
+        let notice = self.named.find(&mut verifying).await?;
         let name = list_evidence_request::Name::Notice(self.named.name());
         let (evidence, receipts) = client.evidence(name).await?;
         let manifest = &notice.manifest;
@@ -351,8 +375,8 @@ impl Trace {
         ));
         let mut events = Vec::new();
         for (nth, receipt) in receipts.iter().enumerate() {
-            let statement = Statement::decode(receipt.opening.statement.clone())
-                .map_err(|refusal| Failure::new(Exit::Unverified, refusal.to_string()))?;
+            let what = format!("log leaf {}, about {},", receipt.leaf.0, manifest.reference);
+            let (_, statement) = verifying.receipt(receipt, None, &what).await?;
             let words = read::words(&statement, &receipt.items, &known);
             let leaf = receipt.leaf.0;
             output.line(format!(" {}  {words}   log leaf {leaf}", output::time(statement.observed_at)));

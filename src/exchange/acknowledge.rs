@@ -190,7 +190,11 @@ impl Exchange {
         for (nth, item) in acknowledgement.items().iter().enumerate() {
             settled.push(match &stated {
                 Some(stated) if fresh.get(nth).is_some_and(|moved| moved.any()) => Settled::Now(stated.seq),
-                _ => self.settled(me, item, &mut lately).await?,
+                // What is damaged of one notice costs that one its answer.
+                _ => match self.settled(me, item, &mut lately).await {
+                    Err(refusal) if refusal.reason == Reason::StoredDamage => Settled::Refused(refusal),
+                    settled => settled?,
+                },
             });
         }
         let published = match &stated {

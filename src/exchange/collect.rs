@@ -143,18 +143,20 @@ impl Collecting {
         };
         due.iter().take(edition.covers(from).len()).for_each(|due| self.cursor.pass(*due));
         self.sent = (!edition.full).then(|| self.exchange.clock.monotonic());
-        let waiting: Vec<_> = if at_once {
-            edition.notices(from).collect()
+        let (waiting, damaged): (Vec<_>, Vec<_>) = if at_once {
+            (edition.notices(from).collect(), edition.damaged(from).collect())
         } else {
             // Settled while it was printed, by another of the caller's systems or by time.
             let view = self.exchange.view();
-            edition.notices(from).filter(|(_, notice)| view.waits(notice.seq, me)).collect()
+            let waiting = edition.notices(from).filter(|(_, notice)| view.waits(notice.seq, me)).collect();
+            (waiting, edition.damaged(from).filter(|seq| view.waits(*seq, me)).collect())
         };
-        if waiting.is_empty() {
+        if waiting.is_empty() && damaged.is_empty() {
             return Ok(None);
         }
         let notices = waiting.iter().map(|(nth, _)| *nth);
-        let frame = Frame::of(token(self.cursor), edition.clone(), notices, me, &mut self.own);
+        let damaged = damaged.into_iter().map(|seq| published.leaf(seq));
+        let frame = Frame::of(token(self.cursor), edition.clone(), notices, damaged, me, &mut self.own);
         self.exchange.counts.delivered.add(waiting.len() as u64);
         self.exchange.transmitted.mark(me, waiting.iter().map(|(_, notice)| notice.seq));
         Ok(Some(frame))

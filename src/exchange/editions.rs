@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use liaison_protocol::id::Seq;
 use liaison_protocol::proto;
-use liaison_protocol::reason::{Reason, Refusal};
+use liaison_protocol::reason::Refusal;
 use prost::Message as _;
 
+use super::Exchange;
 use super::frame::{Pieces, delivery_field, receipt_field};
-use super::history::{Shown, erased};
-use super::{Exchange, unreadable};
+use super::history::Shown;
 use crate::policy::RecipientSet;
-use crate::sequencer::{Published, Ready, StoredParts};
+use crate::sequencer::{CheckedNotice, Published, Ready, pool};
 use crate::state::Due;
+use crate::store::{ReadError, StoredNotice};
 
 /// Bytes of notices in one edition, unless it is a single larger one: with that one it stays below 1.25 MiB.
 const EDITION_BYTES_MAX: usize = 512 << 10;
@@ -33,6 +34,8 @@ pub(super) struct Edition {
     pub(super) full: bool,
     /// Of these, what was open when it was made.
     notices: Vec<Printed>,
+    /// Of these, what cannot be delivered because it is damaged, by its place.
+    damaged: Vec<(usize, Seq)>,
     /// Whom these are for, each set once: what is shown of it to one of its members has its place among the items of a frame.
     pub(super) sets: Vec<Arc<RecipientSet>>,
     /// The `deliveries` fields of a frame, one for each notice.
@@ -74,6 +77,11 @@ impl Edition {
     /// The place among the sets of that which a notice is for.
     pub(super) fn set(&self, nth: usize) -> usize {
         self.notices[nth].set
+    }
+
+    /// What is damaged, from a place on.
+    pub(super) fn damaged(&self, from: usize) -> impl Iterator<Item = Seq> {
+        self.damaged.iter().filter(move |(place, _)| *place >= from).map(|(_, seq)| *seq)
     }
 
     fn bytes(&self) -> usize {
@@ -125,10 +133,14 @@ impl Exchange {
     async fn print(&self, published: &Published, due: &[Due]) -> Result<Edition, Refusal> {
         let ready = self.ready(due).await?;
         let covers: Vec<_> = due.iter().take(ready.len()).map(|due| due.seq).collect();
-        let (mut shown, mut notices, mut deliveries) = (Vec::new(), Vec::new(), Pieces::default());
+        let (mut shown, mut printed, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         let mut sets: Vec<Arc<RecipientSet>> = Vec::new();
-        for (place, Ready { delivery, opening }) in ready.into_iter().enumerate() {
+        for (place, ready) in ready.into_iter().enumerate() {
             let seq = covers[place];
+            let Some(Ready { delivery, opening }) = ready else {
+                damaged.push((place, seq));
+                continue;
+            };
             // Closed meanwhile, by time or by other systems of its last recipient.
             let open = self.view().open(seq).map(|open| open.recipients().clone());
             let Some(recipients) = open else { continue };
@@ -138,23 +150,34 @@ impl Exchange {
                 sets.push(recipients);
                 sets.len() - 1
             });
-            notices.push(Printed { place, seq, set });
+            printed.push((Printed { place, seq, set }, delivery));
+        }
+        let (checkpoint, proven) = self.proven(published, shown).await?;
+        let (mut notices, mut deliveries, mut pooled) = (Vec::new(), Pieces::default(), Vec::new());
+        for ((notice, delivery), proven) in printed.into_iter().zip(proven) {
+            let Ok(proven) = proven else {
+                damaged.push((notice.place, notice.seq));
+                continue;
+            };
+            pooled.push(proven);
+            notices.push(notice);
             deliveries.push(|room| delivery_field(&delivery, room));
         }
-        let proto::Receipts { checkpoint, hashes, receipts: proven, .. } = self.receipts(published, shown).await?;
+        damaged.sort_unstable();
+        let proto::Receipts { checkpoint, hashes, receipts: proven, .. } = pool(checkpoint, pooled);
         let mut receipts = Pieces::default();
         for (mut receipt, notice) in proven.into_iter().zip(&notices) {
             receipt.shared_items = vec![notice.set as u32];
             receipts.push(|room| receipt_field(&receipt.encode_to_vec(), room));
         }
         let full = covers.len() < due.len();
-        Ok(Edition { covers, full, notices, sets, deliveries, receipts, checkpoint, hashes })
+        Ok(Edition { covers, full, notices, damaged, sets, deliveries, receipts, checkpoint, hashes })
     }
 
-    /// What is due, as much of it from the first on as one edition holds; from memory where it was accepted lately.
-    async fn ready(&self, due: &[Due]) -> Result<Vec<Ready>, Refusal> {
+    /// What is due, as much of it from the first on as one edition holds; from memory where it was accepted lately. None: damaged.
+    async fn ready(&self, due: &[Due]) -> Result<Vec<Option<Ready>>, Refusal> {
         let recent = self.sequencer.recent();
-        let mut stored: Option<BTreeMap<Seq, Ready>> = None;
+        let mut stored: Option<BTreeMap<Seq, Option<Ready>>> = None;
         let (mut ready, mut bytes) = (Vec::with_capacity(due.len()), 0);
         for (nth, Due { seq, .. }) in due.iter().enumerate() {
             // One notice alone may be larger than an edition; then it is full.
@@ -162,7 +185,7 @@ impl Exchange {
                 break;
             }
             let found = match (recent.notice(*seq), &mut stored) {
-                (Some(found), _) => Some(found),
+                (Some(found), _) => Some(Some(found)),
                 (None, Some(stored)) => stored.remove(seq),
                 (None, none) => {
                     let seqs: Vec<_> = due[nth..].iter().map(|due| due.seq).collect();
@@ -170,29 +193,52 @@ impl Exchange {
                 }
             };
             let Some(found) = found else { break };
-            if !ready.is_empty() && bytes + found.delivery.len() > EDITION_BYTES_MAX {
+            let more = found.as_ref().map_or(0, |found| found.delivery.len());
+            if !ready.is_empty() && bytes + more > EDITION_BYTES_MAX {
                 break;
             }
-            bytes += found.delivery.len();
+            bytes += more;
             ready.push(found);
         }
         Ok(ready)
     }
 
-    /// The first of these notices as they lie in the store: as many as fit, at least one.
-    async fn stored(&self, seqs: &[Seq], bytes_max: usize) -> Result<BTreeMap<Seq, Ready>, Refusal> {
-        let notices = self.store.notices(seqs, bytes_max).await.map_err(unreadable)?;
+    /// The first of these notices as they lie in the store, checked: as many as fit, at least one. None: damaged.
+    async fn stored(&self, seqs: &[Seq], bytes_max: usize) -> Result<BTreeMap<Seq, Option<Ready>>, Refusal> {
+        let notices = self.notices(seqs, bytes_max).await?;
         let mut openings = self.openings(&seqs[..notices.len()]).await?;
-        let damaged = || Refusal::new(Reason::StoredDamage, "stored bytes cannot be read");
-        let ready = |(seq, notice): (&Seq, Option<crate::store::StoredNotice>)| {
-            let notice = notice.ok_or_else(damaged)?;
-            let parts = match notice.parts {
-                Some(parts) => StoredParts::decode(parts).map_err(|_| damaged())?.parts,
-                None => Vec::new(),
-            };
-            let opening = openings.remove(seq).ok_or_else(erased)?;
-            Ok((*seq, Ready::of(notice.envelope, parts, opening)))
+        let mut ready = BTreeMap::new();
+        for (seq, notice) in seqs.iter().zip(notices) {
+            // Where the opening is lost, it has been said why.
+            let checked = notice.zip(openings.remove(seq)).and_then(|(notice, opening)| {
+                let checked = CheckedNotice::of(notice, &opening);
+                let checked = checked.map_err(|what| self.damaged_at(*seq, what)).ok()?;
+                Some(checked.ready(opening))
+            });
+            ready.insert(*seq, checked);
+        }
+        Ok(ready)
+    }
+
+    /// The same as bytes. Where they cannot be read together, the first alone.
+    async fn notices(&self, seqs: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, Refusal> {
+        let alone = &seqs[..1];
+        let notices = match self.store.notices(seqs, bytes_max).await {
+            Err(ReadError::Damaged(_)) if seqs.len() > 1 => self.store.notices(alone, bytes_max).await,
+            notices => notices,
         };
-        seqs.iter().zip(notices).map(ready).collect()
+        let notices = match notices {
+            Err(error @ ReadError::Damaged(_)) => {
+                self.unreadable(Some(self.leaf(seqs[0])), error);
+                return Ok(vec![None]);
+            }
+            notices => notices.map_err(|error| self.unreadable(None, error))?,
+        };
+        for (seq, notice) in seqs.iter().zip(&notices) {
+            if notice.is_none() {
+                self.damaged_at(*seq, "its notice is missing");
+            }
+        }
+        Ok(notices)
     }
 }

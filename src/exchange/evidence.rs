@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 
 use liaison_protocol::id::{LeafIndex, PartnerId, PartnerNumber, Reference, Seq};
-use liaison_protocol::manifest::SignedManifest;
 use liaison_protocol::proto::{self, DecisionState, DeliveryState};
-use liaison_protocol::reason::{Reason, Refusal};
-use prost::Message as _;
+use liaison_protocol::reason::Refusal;
 
 use super::history::{Found, Shown, Word};
-use super::{Caller, Exchange, unreadable};
-use crate::sequencer::StoredParts;
+use super::{Caller, Exchange};
+use crate::sequencer::CheckedNotice;
 use crate::state::{Decided, Delivery, Standing};
 
 /// How a caller names a notice.
@@ -54,7 +52,7 @@ impl Exchange {
         name: NoticeName,
     ) -> Result<(proto::Delivery, proto::Receipts), Refusal> {
         let found = self.find(caller, name).await?;
-        let delivery = self.delivery(found.seq).await?;
+        let delivery = self.checked(&found).await?.into_delivery();
         let acceptance = self.acceptance(&found, caller.partner.number).await?;
         let receipts = self.receipts(&self.published(), vec![acceptance]).await?;
         Ok((delivery, receipts))
@@ -67,21 +65,13 @@ impl Exchange {
         Ok(Shown { seq: found.seq, opening: found.opening.clone(), items })
     }
 
-    async fn delivery(&self, seq: Seq) -> Result<proto::Delivery, Refusal> {
-        let damaged = || Refusal::new(Reason::StoredDamage, "stored bytes cannot be read");
-        let notice = self
-            .store
-            .notices(&[seq], usize::MAX)
-            .await
-            .map_err(unreadable)?
-            .pop()
-            .flatten()
-            .ok_or_else(damaged)?;
-        let parts = match notice.parts {
-            Some(parts) => StoredParts::decode(parts).map_err(|_| damaged())?.parts,
-            None => Vec::new(),
-        };
-        Ok(proto::Delivery { envelope: notice.envelope, parts })
+    /// The notice as it lies in the store, byte for byte what was accepted.
+    async fn checked(&self, found: &Found) -> Result<CheckedNotice, Refusal> {
+        let notices = self.store.notices(&[found.seq], usize::MAX).await;
+        let notices = notices.map_err(|error| self.unreadable(Some(self.leaf(found.seq)), error))?;
+        let notice = notices.into_iter().next().flatten().ok_or("its notice is missing");
+        let checked = notice.and_then(|notice| CheckedNotice::of(notice, &found.opening));
+        checked.map_err(|what| self.damaged_at(found.seq, what))
     }
 
     /// One page of what was stated about a notice, and where its recipients stand now.
@@ -130,10 +120,9 @@ impl Exchange {
 
     /// Recipients that the originator named one by one; those it reached through groups it learns of when they answer.
     async fn named(&self, found: &Found) -> Result<Vec<PartnerNumber>, Refusal> {
-        let delivery = self.delivery(found.seq).await?;
-        let manifest = SignedManifest::parse(delivery.envelope)?.unproven()?;
+        let notice = self.checked(found).await?;
         let directory = self.directories.in_force();
-        let named = manifest.audience.partners.iter().filter_map(|id| directory.directory().partner(id));
+        let named = notice.manifest().audience.partners.iter().filter_map(|id| directory.directory().partner(id));
         Ok(named.map(|partner| partner.number).collect())
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use liaison_protocol::id::PartnerNumber;
+use liaison_protocol::id::{LeafIndex, PartnerNumber};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
@@ -18,6 +18,8 @@ const RESUME_TOKEN: u32 = 1;
 const DELIVERIES: u32 = 2;
 /// `CollectResponse.receipts`.
 const RECEIPTS: u32 = 3;
+/// `CollectResponse.damaged`.
+const DAMAGED: u32 = 4;
 /// `Receipts.checkpoint`.
 const CHECKPOINT: u32 = 1;
 /// `Receipts.hashes`.
@@ -40,6 +42,8 @@ pub struct Frame {
     runs: Vec<Range<usize>>,
     /// The `items` field of each of its sets: its reader's own item, or an empty one.
     items: Vec<Bytes>,
+    /// The content of the `damaged` field, packed: leaves that wait for its reader and are not delivered.
+    damaged: Vec<u8>,
 }
 
 /// Serialized messages one after the other.
@@ -87,14 +91,16 @@ impl OwnItem {
 impl Frame {
     /// Nothing but a sign of life.
     pub(super) fn heartbeat(resume_token: Bytes) -> Self {
-        Self { resume_token, edition: None, runs: Vec::new(), items: Vec::new() }
+        Self { resume_token, edition: None, runs: Vec::new(), items: Vec::new(), damaged: Vec::new() }
     }
 
-    /// Notices of an edition, by their numbers there, with the items of one of their recipients.
+    /// Notices of an edition, by their numbers there, with the items of one of their recipients, and the leaves of what
+    /// is damaged.
     pub(super) fn of(
         resume_token: Bytes,
         edition: Arc<Edition>,
         notices: impl Iterator<Item = usize>,
+        damaged: impl Iterator<Item = LeafIndex>,
         me: PartnerNumber,
         own: &mut OwnItem,
     ) -> Self {
@@ -111,7 +117,9 @@ impl Frame {
                 _ => runs.push(nth..nth + 1),
             }
         }
-        Self { resume_token, edition: Some(edition), runs, items }
+        let mut packed = Vec::new();
+        damaged.for_each(|leaf| encode_varint(leaf.0, &mut packed));
+        Self { resume_token, edition: Some(edition), runs, items, damaged: packed }
     }
 
     /// Bytes of the serialized message.
@@ -119,7 +127,8 @@ impl Frame {
         let token = if self.resume_token.is_empty() { 0 } else { field_length(self.resume_token.len()) };
         let pieces = |pieces: &Pieces| self.runs.iter().map(|run| pieces.of(run.clone()).len()).sum::<usize>();
         let deliveries = self.edition.as_ref().map_or(0, |edition| pieces(&edition.deliveries));
-        token + deliveries + field_length(self.receipts_len())
+        let damaged = if self.damaged.is_empty() { 0 } else { field_length(self.damaged.len()) };
+        token + deliveries + field_length(self.receipts_len()) + damaged
     }
 
     /// Bytes of the serialized `Receipts`.
@@ -143,6 +152,9 @@ impl Frame {
         field(HASHES, &edition.hashes, room);
         self.runs.iter().for_each(|run| room.put_slice(edition.receipts.of(run.clone())));
         self.items.iter().for_each(|item| room.put_slice(item));
+        if !self.damaged.is_empty() {
+            field(DAMAGED, &self.damaged, room);
+        }
     }
 }
 

@@ -10,10 +10,10 @@ use liaison_protocol::statement::{Accepted, Event, Statement};
 use liaison_protocol::tlog::entry::Opening;
 use liaison_protocol::tlog::items::ItemTree;
 
-use super::{Exchange, unreadable};
+use super::Exchange;
 use crate::policy::RecipientSet;
 use crate::state::{AcknowledgedDetail, Detail, ExpiredDetail, Happening, StoredDetail};
-use crate::store::{SetId, Stored};
+use crate::store::{ReadError, SetId, Stored};
 
 /// Statements about one notice read at a time.
 const ABOUT_PAGE: usize = 256;
@@ -136,9 +136,9 @@ fn prove<T>(
         .collect()
 }
 
-fn damaged(seq: Seq, what: &str) -> Refusal {
-    tracing::error!(target: "audit", event = "integrity", seq = seq.0, what);
-    Refusal::new(Reason::StoredDamage, "stored bytes cannot be read")
+/// Whether one statement is damaged or erased, which costs that statement and nothing else.
+pub(super) fn is_lost(refusal: &Refusal) -> bool {
+    matches!(refusal.reason, Reason::StoredDamage | Reason::NotFound)
 }
 
 pub(super) fn erased() -> Refusal {
@@ -147,8 +147,9 @@ pub(super) fn erased() -> Refusal {
 
 impl Exchange {
     async fn entry(&self, seq: Seq) -> Result<(Stored, Opening), Refusal> {
-        let entries = self.store.entries(seq..Seq(seq.0 + 1), READ_BYTES_MAX).await.map_err(unreadable)?;
-        let entry = entries.into_iter().next().ok_or_else(|| damaged(seq, "missing"))?;
+        let entries = self.store.entries(seq..Seq(seq.0 + 1), READ_BYTES_MAX).await;
+        let entries = entries.map_err(|error| self.unreadable(Some(self.leaf(seq)), error))?;
+        let entry = entries.into_iter().next().ok_or_else(|| self.damaged_at(seq, "it is missing"))?;
         let opening = entry.opening.clone().ok_or_else(erased)?;
         Ok((entry, opening))
     }
@@ -159,19 +160,37 @@ impl Exchange {
         Ok(Shown { seq, opening, items: Vec::new() })
     }
 
-    /// The openings of statements, read together where they lie together. What has been erased is left out.
+    /// The openings of statements, read together where they lie together. What has been erased or is damaged is left out, and the
+    /// damage reported.
     pub(super) async fn openings(&self, seqs: &[Seq]) -> Result<BTreeMap<Seq, Opening>, Refusal> {
         let mut openings = BTreeMap::new();
         for run in seqs.chunk_by(|seq, next| seq.0 + 1 == next.0) {
             let (mut next, end) = (run[0], Seq(run[0].0 + run.len() as u64));
             while next < end {
-                let entries = self.store.entries(next..end, READ_BYTES_MAX).await.map_err(unreadable)?;
-                let last = entries.last().ok_or_else(|| damaged(next, "missing"))?.seq;
-                openings.extend(entries.into_iter().filter_map(|entry| Some((entry.seq, entry.opening?))));
-                next = Seq(last.0 + 1);
+                match self.store.entries(next..end, READ_BYTES_MAX).await {
+                    Ok(entries) if !entries.is_empty() => {
+                        next = Seq(next.0 + entries.len() as u64);
+                        openings.extend(entries.into_iter().filter_map(|entry| Some((entry.seq, entry.opening?))));
+                    }
+                    Err(error @ ReadError::Unavailable(_)) => return Err(self.unreadable(None, error)),
+                    // One of them is damaged: each by itself shows which.
+                    Ok(_) | Err(ReadError::Damaged(_)) => {
+                        match self.shown(next).await {
+                            Ok(shown) => drop(openings.insert(next, shown.opening)),
+                            Err(refusal) if is_lost(&refusal) => {}
+                            Err(refusal) => return Err(refusal),
+                        }
+                        next = Seq(next.0 + 1);
+                    }
+                }
             }
         }
         Ok(openings)
+    }
+
+    /// Damage of one statement.
+    pub(super) fn damaged_at(&self, seq: Seq, what: &str) -> Refusal {
+        self.damaged(Some(self.leaf(seq)), what)
     }
 
     /// The notice accepted by a statement. None: that statement accepted none, or is not published yet.
@@ -180,8 +199,10 @@ impl Exchange {
             return Ok(None);
         }
         let (entry, opening) = self.entry(seq).await?;
-        let statement = Statement::decode(opening.statement.clone()).map_err(|_| damaged(seq, "statement"))?;
-        let detail = StoredDetail::decode(&entry.detail, &statement.event).map_err(|_| damaged(seq, "detail"))?;
+        let statement =
+            Statement::decode(opening.statement.clone()).map_err(|_| self.damaged_at(seq, "its statement"))?;
+        let detail = StoredDetail::decode(&entry.detail, &statement.event)
+            .map_err(|_| self.damaged_at(seq, "its detail"))?;
         let Event::Accepted(accepted) = statement.event else { return Ok(None) };
         // Also where the view has them: what is open must not be told from what is closed, or from what is not there.
         let recipients = self.recipients(seq, &detail).await?;
@@ -189,10 +210,11 @@ impl Exchange {
     }
 
     async fn recipients(&self, seq: Seq, detail: &StoredDetail) -> Result<Arc<RecipientSet>, Refusal> {
-        let StoredDetail::Audience(root) = detail else { return Err(damaged(seq, "detail")) };
-        let sets = self.store.sets(&[SetId(*root)]).await.map_err(unreadable)?;
+        let StoredDetail::Audience(root) = detail else { return Err(self.damaged_at(seq, "its detail")) };
+        let sets = self.store.sets(&[SetId(*root)]).await;
+        let sets = sets.map_err(|error| self.unreadable(Some(self.leaf(seq)), error))?;
         let set = sets.first().and_then(|set| RecipientSet::decode(set)).filter(|set| set.root() == *root);
-        set.map(Arc::new).ok_or_else(|| damaged(seq, "recipient set"))
+        set.map(Arc::new).ok_or_else(|| self.damaged_at(seq, "its recipient set"))
     }
 
     /// Shows `each` what was stated about a notice before a published head, oldest first: what is durable already and not yet under a
@@ -215,7 +237,8 @@ impl Exchange {
         let mut all = Vec::new();
         loop {
             let after = all.last().copied().unwrap_or(Seq(0));
-            let about = self.store.about(of, after, ABOUT_PAGE).await.map_err(unreadable)?;
+            let about = self.store.about(of, after, ABOUT_PAGE).await;
+            let about = about.map_err(|error| self.unreadable(Some(self.leaf(of)), error))?;
             all.extend_from_slice(&about);
             if about.len() < ABOUT_PAGE {
                 return Ok(all);
@@ -226,16 +249,17 @@ impl Exchange {
     /// One statement about notices, read whole.
     pub(super) async fn told_by(&self, seq: Seq) -> Result<Told, Refusal> {
         let (entry, opening) = self.entry(seq).await?;
-        let statement = Statement::decode(opening.statement.clone()).map_err(|_| damaged(seq, "statement"))?;
+        let statement =
+            Statement::decode(opening.statement.clone()).map_err(|_| self.damaged_at(seq, "its statement"))?;
         let acknowledged_by = match &statement.event {
             Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
             _ => None,
         };
-        let detail =
-            match StoredDetail::decode(&entry.detail, &statement.event).map_err(|_| damaged(seq, "detail"))? {
-                StoredDetail::Whole(detail) => detail,
-                StoredDetail::Audience(_) => Detail::None,
-            };
+        let detail = StoredDetail::decode(&entry.detail, &statement.event);
+        let detail = match detail.map_err(|_| self.damaged_at(seq, "its detail"))? {
+            StoredDetail::Whole(detail) => detail,
+            StoredDetail::Audience(_) => Detail::None,
+        };
         Ok(Told { seq, opening, detail, acknowledged_by })
     }
 }

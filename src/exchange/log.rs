@@ -1,14 +1,16 @@
 //! Proofs of the log itself: salted commitments only, so any registered partner may ask.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use liaison_protocol::id::{Hash, Seq};
+use liaison_protocol::id::{Hash, LeafIndex, Seq};
 use liaison_protocol::reason::{Reason, Refusal};
-use liaison_protocol::tlog::proof;
+use liaison_protocol::tlog::{hash, proof};
 
-use super::{Exchange, unreadable};
-use crate::sequencer::{Published, stored_subtree};
+use super::Exchange;
+use crate::sequencer::{Published, Tiles, stored_subtree};
+use crate::store::ReadError;
 
 /// That a leaf lies in the tree of a size.
 #[derive(Debug)]
@@ -35,24 +37,49 @@ pub struct Consistency {
 }
 
 impl Exchange {
-    /// A leaf's inclusion path under a published head.
-    pub(super) async fn path(&self, published: &Published, leaf: u64) -> Result<Vec<Hash>, Refusal> {
-        match published.tree.inclusion(leaf) {
-            Some(path) => Ok(path),
-            None => self.subtrees(published, proof::inclusion(leaf, published.size())).await,
+    /// The hashes of subtrees, once together they are what `holds` says: from the tree's edge and the stored tiles; where those are
+    /// damaged, from tiles made anew, of the entries or of the tiles below. None: neither holds.
+    pub(super) async fn sound_path(
+        &self,
+        published: &Published,
+        ranges: &[Range<u64>],
+        holds: impl Fn(&[Hash]) -> bool,
+    ) -> Result<Option<Vec<Hash>>, Refusal> {
+        let mut unavailable = None;
+        for tiles in Tiles::ALL {
+            match self.subtrees(published, ranges, tiles).await {
+                Ok(path) if holds(&path) => return Ok(Some(path)),
+                Ok(_) => self.report_tiles(tiles, "a proof from them does not hold"),
+                Err(ReadError::Damaged(what)) => self.report_tiles(tiles, &what),
+                Err(error) => unavailable = Some(error),
+            }
+        }
+        match unavailable {
+            Some(error) => Err(self.unreadable(None, error)),
+            None => Ok(None),
+        }
+    }
+
+    /// Stored tiles that had to be made anew are damage; what could not be made anew is the damage of whoever is asked for.
+    fn report_tiles(&self, tiles: Tiles, what: &str) {
+        if tiles == Tiles::Stored {
+            self.counts
+                .integrity
+                .report(None, &format!("stored tiles are not used, what they hold is made anew: {what}"));
         }
     }
 
     async fn subtrees(
         &self,
         published: &Published,
-        ranges: Vec<std::ops::Range<u64>>,
-    ) -> Result<Vec<Hash>, Refusal> {
+        ranges: &[Range<u64>],
+        tiles: Tiles,
+    ) -> Result<Vec<Hash>, ReadError> {
         let mut path = Vec::with_capacity(ranges.len());
         for range in ranges {
-            path.push(match published.tree.subtree(&range) {
+            path.push(match published.tree.subtree(range) {
                 Some(hash) => hash,
-                None => stored_subtree(&*self.store, published, &range).await.map_err(unreadable)?,
+                None => stored_subtree(&*self.store, published, range, tiles).await?,
             });
         }
         Ok(path)
@@ -65,12 +92,22 @@ impl Exchange {
         if size > published.size() || leaf >= size {
             return Err(out_of_range(format!("leaf {leaf} of size {size}: the log has {}", published.size())));
         }
-        let seq = Seq(published.base.0 + leaf);
-        let entry = self.store.entries(seq..Seq(seq.0 + 1), 1).await.map_err(unreadable)?;
-        let entry = entry.first().ok_or_else(|| Refusal::new(Reason::StoredDamage, "the leaf is missing"))?;
-        let data = Bytes::copy_from_slice(&entry.leaf.0);
-        let path = self.subtrees(&published, proof::inclusion(leaf, size)).await?;
-        Ok(Inclusion { size, leaf: data, path, published })
+        let (seq, index) = (Seq(published.base.0 + leaf), Some(LeafIndex(leaf)));
+        let entry = self.store.entries(seq..Seq(seq.0 + 1), 1).await;
+        let entry = entry.map_err(|error| self.unreadable(index, error))?.into_iter().next();
+        let entry = entry.ok_or_else(|| self.damaged(index, "it is missing"))?;
+        // Under an older tree it is believed once that tree has grown into the one that was signed.
+        let (inclusion, growth) = (proof::inclusion(leaf, size), proof::consistency(size, published.size()));
+        let ranges = [inclusion.as_slice(), growth.as_slice()].concat();
+        let holds = |hashes: &[Hash]| {
+            let (path, growth) = hashes.split_at(inclusion.len());
+            let root = proof::root_of_inclusion(hash::leaf(&entry.leaf.0), leaf, size, path);
+            root.is_some_and(|root| grew(&published, size, root, growth))
+        };
+        let path = self.sound_path(&published, &ranges, holds).await?;
+        let mut path = path.ok_or_else(|| self.damaged(index, "it does not lead to the root that was signed"))?;
+        path.truncate(inclusion.len());
+        Ok(Inclusion { size, leaf: Bytes::copy_from_slice(&entry.leaf.0), path, published })
     }
 
     /// Proves that the tree of one size grew into that of another; 0 for the newest.
@@ -80,9 +117,44 @@ impl Exchange {
         if old == 0 || old > new || new > published.size() {
             return Err(out_of_range(format!("sizes {old} and {new}: the log has {}", published.size())));
         }
-        let path = self.subtrees(&published, proof::consistency(old, new)).await?;
+        let parts = [
+            proof::consistency(old, new),
+            whole(old),
+            proof::consistency(old, published.size()),
+            whole(new),
+            proof::consistency(new, published.size()),
+        ];
+        let lengths = parts.each_ref().map(Vec::len);
+        let holds = |hashes: &[Hash]| {
+            let mut rest = hashes;
+            let [path, before, from_before, after, from_after] = lengths.map(|length| {
+                let (part, behind) = rest.split_at(length);
+                rest = behind;
+                part
+            });
+            let root = |hashes: &[Hash]| proof::fold(hashes.iter().copied());
+            let (Some(before), Some(after)) = (root(before), root(after)) else { return false };
+            proof::is_consistent(old, before, new, after, path)
+                && grew(&published, old, before, from_before)
+                && grew(&published, new, after, from_after)
+        };
+        let path = self.sound_path(&published, &parts.concat(), holds).await?;
+        let mut path =
+            path.ok_or_else(|| self.damaged(None, &format!("the tree between {old} and {new} leaves")))?;
+        path.truncate(lengths[0]);
         Ok(Consistency { size: new, path, published })
     }
+}
+
+/// The complete subtrees of the whole tree of a size.
+fn whole(size: u64) -> Vec<Range<u64>> {
+    let leaves = |node: proof::Node| node.index << node.height..(node.index + 1) << node.height;
+    proof::nodes(&(0..size)).map(leaves).collect()
+}
+
+/// Whether a tree with this root grew into the one that was signed.
+fn grew(published: &Published, size: u64, root: Hash, path: &[Hash]) -> bool {
+    proof::is_consistent(size, root, published.size(), published.tree.root(), path)
 }
 
 fn out_of_range(text: String) -> Refusal {

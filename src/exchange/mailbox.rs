@@ -53,7 +53,8 @@ impl Exchange {
     async fn accepted_at(&self, seq: Seq) -> Result<Option<Micros>, Refusal> {
         let openings = self.openings(&[seq]).await?;
         let Some(opening) = openings.get(&seq) else { return Ok(None) };
-        Ok(Some(Statement::decode(opening.statement.clone())?.observed_at))
+        let statement = Statement::decode(opening.statement.clone());
+        Ok(Some(statement.map_err(|_| self.damaged_at(seq, "its statement"))?.observed_at))
     }
 }
 

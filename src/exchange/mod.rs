@@ -40,7 +40,7 @@ use crate::counts::Counts;
 use crate::gathering::Gathering;
 use crate::peer::{Identity, Peer};
 use crate::policy::CompiledDirectory;
-use crate::sequencer::{Busy, Published, Sequencer, Transmitted};
+use crate::sequencer::{Busy, Pooled, Published, Sequencer, Transmitted};
 use crate::state::View;
 use crate::store::{ReadError, Store};
 
@@ -247,6 +247,17 @@ impl Exchange {
         published: &Published,
         receipts: Vec<history::Shown>,
     ) -> Result<proto::Receipts, Refusal> {
+        let (checkpoint, proven) = self.proven(published, receipts).await?;
+        let proven = proven.into_iter().collect::<Result<_, _>>()?;
+        Ok(crate::sequencer::pool(checkpoint, proven))
+    }
+
+    /// Proves statements under one checkpoint, each by itself: one that is damaged keeps no other from being proven.
+    async fn proven(
+        &self,
+        published: &Published,
+        receipts: Vec<history::Shown>,
+    ) -> Result<(bytes::Bytes, Vec<Result<Pooled, Refusal>>), Refusal> {
         let newest = receipts.iter().map(|shown| shown.seq).max();
         // A statement can be read from the store a moment before its checkpoint is published.
         let published = match newest {
@@ -261,12 +272,16 @@ impl Exchange {
             });
             let path = match edge {
                 // The edge's root was computed twice before it was signed, and this is made of the same nodes.
-                Some(path) => path,
-                None => self.stored_path(published, leaf, &opening).await?,
+                Some(path) => Ok(path),
+                None => self.stored_path(published, leaf, &opening).await,
             };
-            pooled.push(crate::sequencer::Pooled { leaf, opening, path, items });
+            match path {
+                Ok(path) => pooled.push(Ok(Pooled { leaf, opening, path, items })),
+                Err(refusal) if refusal.reason == Reason::StoredDamage => pooled.push(Err(refusal)),
+                Err(refusal) => return Err(refusal),
+            }
         }
-        Ok(crate::sequencer::pool(published.checkpoint.clone(), pooled))
+        Ok((published.checkpoint.clone(), pooled))
     }
 
     /// An inclusion path with nodes from stored tiles, which are believed once they give the root that was signed.
@@ -276,12 +291,35 @@ impl Exchange {
         leaf: LeafIndex,
         opening: &Opening,
     ) -> Result<Vec<Hash>, Refusal> {
-        let path = self.path(published, leaf.0).await?;
         let data = hash::leaf(&opening.leaf().0);
-        if proof::root_of_inclusion(data, leaf.0, published.size(), &path) != Some(published.tree.root()) {
-            return Err(unreadable(ReadError::Damaged(format!("the proof of leaf {}", leaf.0))));
+        let ranges = proof::inclusion(leaf.0, published.size());
+        let leads_to_root = |path: &[Hash]| {
+            proof::root_of_inclusion(data, leaf.0, published.size(), path) == Some(published.tree.root())
+        };
+        let path = self.sound_path(published, &ranges, leads_to_root).await?;
+        path.ok_or_else(|| self.damaged(Some(leaf), "it does not lead to the root that was signed"))
+    }
+
+    /// Damage was met: it is audited once, and this is what callers are answered.
+    fn damaged(&self, leaf: Option<LeafIndex>, what: &str) -> Refusal {
+        self.counts.integrity.damaged(leaf, what)
+    }
+
+    /// Why a read of one statement, or of no one in particular, gave nothing.
+    fn unreadable(&self, leaf: Option<LeafIndex>, error: ReadError) -> Refusal {
+        match error {
+            ReadError::Damaged(what) => self.damaged(leaf, &what),
+            ReadError::Unavailable(what) => {
+                tracing::error!(what, "the store cannot be read");
+                Refusal::new(Reason::StoreUnavailable, "the store cannot be read now")
+                    .retry_after_ms(RETRY_AFTER_MS)
+            }
         }
-        Ok(path)
+    }
+
+    /// Where a statement lies in the log.
+    fn leaf(&self, seq: Seq) -> LeafIndex {
+        LeafIndex(seq.0.saturating_sub(self.published().base.0))
     }
 }
 
@@ -294,19 +332,6 @@ fn active(directory: &CompiledDirectory, id: &PartnerId) -> Result<Partner, Refu
         return Err(Refusal::new(Reason::Suspended, "the directory lists the caller as suspended"));
     }
     Ok(partner)
-}
-
-fn unreadable(error: ReadError) -> Refusal {
-    match error {
-        ReadError::Damaged(what) => {
-            tracing::error!(target: "audit", event = "integrity", what);
-            Refusal::new(Reason::StoredDamage, "stored bytes fail their hash")
-        }
-        ReadError::Unavailable(what) => {
-            tracing::error!(what, "the store cannot be read");
-            Refusal::new(Reason::StoreUnavailable, "the store cannot be read now").retry_after_ms(RETRY_AFTER_MS)
-        }
-    }
 }
 
 /// Nothing happened for want of room, which somebody must make.

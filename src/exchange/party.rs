@@ -9,7 +9,7 @@ use liaison_protocol::reason::{Reason, Refusal};
 
 use super::evidence::NoticeName;
 use super::history::Found;
-use super::{Caller, Exchange, unreadable};
+use super::{Caller, Exchange};
 
 /// Chooses what is read in the place of what is not there: the same for the same question, since what has just been read is read
 /// faster, and unknown to whoever asks.
@@ -45,7 +45,8 @@ impl Exchange {
                 };
                 let name = (number.ok_or_else(not_found)?, reference);
                 let question = [&name.0.0.to_be_bytes(), name.1.as_str().as_bytes()].concat();
-                let known = self.store.named(&[name]).await.map_err(unreadable)?.pop().flatten();
+                let known = self.store.named(&[name]).await;
+                let known = known.map_err(|error| self.unreadable(None, error))?.pop().flatten();
                 self.of_party(me, known.map(|known| known.seq), &question).await?
             }
         };
@@ -62,7 +63,8 @@ impl Exchange {
         let end = self.published().next;
         let asked = asked.filter(|seq| *seq < end);
         let at = asked.unwrap_or_else(|| self.elsewhere.place(question, end, || self.salt()));
-        let Some(near) = self.store.notice_near(at, end).await.map_err(unreadable)? else { return Ok(None) };
+        let near = self.store.notice_near(at, end).await.map_err(|error| self.unreadable(None, error))?;
+        let Some(near) = near else { return Ok(None) };
         let found = self.found(near).await;
         if asked != Some(near) {
             // Damage elsewhere is in the audit, and is not what was asked for.

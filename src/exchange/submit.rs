@@ -12,9 +12,9 @@ use liaison_protocol::proto;
 use liaison_protocol::reason::{Reason, Refusal};
 
 use super::history::Shown;
-use super::{Caller, Exchange, RETRY_AFTER_MS, away, busy, full, unknown, unreadable};
+use super::{Caller, Exchange, RETRY_AFTER_MS, away, busy, full, unknown};
 use crate::policy::{Permit, authorise};
-use crate::sequencer::{Answer, Published};
+use crate::sequencer::{Answer, Pooled, Published, pool};
 use crate::state::Proposal;
 
 /// A notice submitted alone gets, in its receipt, the items of the recipients it named one by one, up to this many: more would make
@@ -186,7 +186,7 @@ impl Exchange {
         let name = (caller.partner.number, manifest.manifest().reference.clone());
         let known = match self.store.named(&[name]).await {
             Ok(known) => known.into_iter().flatten().find(|known| known.notice == manifest.id()),
-            Err(error) => return Standing::Refused(unreadable(error)),
+            Err(error) => return Standing::Refused(self.unreadable(None, error)),
         };
         match known {
             None => Standing::Refused(refusal),
@@ -246,8 +246,8 @@ impl Exchange {
                 ),
             });
         }
-        let (taken, receipts) = match self.receipts(published, shown).await {
-            Ok(receipts) => (taken, receipts),
+        let (taken, receipts) = match self.proven(published, shown).await {
+            Ok((checkpoint, proven)) => only_proven(taken, checkpoint, proven),
             Err(refusal) => {
                 let unproven = |taken| match taken {
                     Taken::Receipt { .. } => Taken::Refused(refusal.clone()),
@@ -259,6 +259,29 @@ impl Exchange {
         self.count(&taken);
         (taken, receipts)
     }
+}
+
+/// Leaves out the receipts that cannot be proven: damage to one statement costs no other its receipt.
+fn only_proven(
+    taken: Vec<Taken>,
+    checkpoint: Bytes,
+    proven: Vec<Result<Pooled, Refusal>>,
+) -> (Vec<Taken>, proto::Receipts) {
+    let (mut pooled, mut outcomes) = (Vec::with_capacity(proven.len()), Vec::with_capacity(proven.len()));
+    for proven in proven {
+        outcomes.push(proven.map(|proven| {
+            pooled.push(proven);
+            pooled.len() - 1
+        }));
+    }
+    let place = |taken| match taken {
+        Taken::Receipt { nth, duplicate } => match &outcomes[nth] {
+            Ok(nth) => Taken::Receipt { nth: *nth, duplicate },
+            Err(refusal) => Taken::Refused(refusal.clone()),
+        },
+        refused @ Taken::Refused(_) => refused,
+    };
+    (taken.into_iter().map(place).collect(), pool(checkpoint, pooled))
 }
 
 fn refuse_waiting(standings: &mut [Standing], refusal: &Refusal) {

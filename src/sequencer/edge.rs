@@ -28,6 +28,10 @@ pub struct StoredParts {
     /// In the manifest's order.
     #[prost(message, repeated, tag = "1")]
     pub parts: Vec<liaison_protocol::proto::Part>,
+    /// The hint beside the envelope's signature: the one thing in an envelope that neither the notice's name nor the signature's
+    /// digest is over.
+    #[prost(string, tag = "2")]
+    pub keyid: String,
 }
 
 /// What the next batch is built on.
@@ -99,7 +103,12 @@ impl Edge {
                 name: (permit.originator(), permit.manifest().manifest().reference.clone()),
                 id: permit.manifest().id(),
                 envelope: permit.manifest().envelope().clone(),
-                parts: StoredParts { parts: permit.parts().as_slice().to_vec() }.encode_to_vec().into(),
+                parts: StoredParts {
+                    parts: permit.parts().as_slice().to_vec(),
+                    keyid: permit.manifest().keyid().into(),
+                }
+                .encode_to_vec()
+                .into(),
             });
             let detail = draft.detail.encode();
             entries.push(NewEntry { leaf, opening: opening.clone(), detail, notice, about: draft.about.clone() });

@@ -2,6 +2,7 @@
 //! a thread of its own; everyone else holds a handle.
 
 mod anchor;
+mod checked;
 mod clocks;
 mod edge;
 mod fold;
@@ -14,14 +15,17 @@ mod run;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod transmitted;
 
+pub use checked::CheckedNotice;
 pub use edge::StoredParts;
 pub use inbox::{Busy, Sequencer};
 pub use published::{Pooled, Published, Stated, pool};
 pub use recent::{Reader, Ready, Recent};
 pub use run::Stopped;
-pub use startup::{CannotStart, Recovered, stored_subtree, tree_of};
+pub use startup::{CannotStart, Recovered, tree_of};
+pub use tiles::{Tiles, stored_subtree};
 pub use transmitted::Transmitted;
 
 use std::path::PathBuf;

@@ -29,7 +29,7 @@ pub struct Ready {
 
 impl Ready {
     /// Serializes a notice once for all who will be sent it.
-    pub fn of(envelope: Bytes, parts: Vec<proto::Part>, opening: Opening) -> Self {
+    pub(super) fn of(envelope: Bytes, parts: Vec<proto::Part>, opening: Opening) -> Self {
         Self { delivery: proto::Delivery { envelope, parts }.encode_to_vec().into(), opening }
     }
 

@@ -7,16 +7,15 @@ use liaison_protocol::id::{Hash, Seq};
 use liaison_protocol::tlog::checkpoint::{Checkpoint, SignedNote};
 use liaison_protocol::tlog::entry::{LEAF_BYTES, Leaf};
 use liaison_protocol::tlog::hash;
-use liaison_protocol::tlog::proof::{self, Node};
 use liaison_protocol::tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileId};
 use liaison_protocol::tlog::tree::Tree;
 
+use super::Parts;
 use super::anchor::Anchor;
 use super::fold::{self, Folded};
 use super::inbox::Inbox;
 use super::recent::Publisher;
 use super::run::{self, Run};
-use super::{Parts, Published};
 use crate::state::{Diverged, View};
 use crate::store::{Head, ReadError, Store, WriterError};
 
@@ -209,39 +208,6 @@ pub(super) async fn partial_bundle(store: &dyn Store, head: &Head) -> Result<Vec
 /// A full entry bundle (C2SP tlog-tiles): each entry with its length before it.
 pub(super) fn bundle(leaves: &[Leaf]) -> Vec<u8> {
     leaves.iter().flat_map(|leaf| (LEAF_BYTES as u16).to_be_bytes().into_iter().chain(leaf.0)).collect()
-}
-
-/// The hash of a subtree from stored tiles, for proofs of leaves that the edge has forgotten.
-pub async fn stored_subtree(
-    store: &dyn Store,
-    published: &Published,
-    range: &std::ops::Range<u64>,
-) -> Result<Hash, ReadError> {
-    let mut hashes = Vec::new();
-    for node in proof::nodes(range) {
-        if let Some(hash) = published.tree.node(node) {
-            hashes.push(hash);
-            continue;
-        }
-        let level = u8::try_from(node.height / TILE_HEIGHT).unwrap_or(u8::MAX);
-        let within = node.height % TILE_HEIGHT;
-        let first = node.index << within;
-        let mut tree = Tree::default();
-        // A tile that is not full yet lies in the edge, whatever has been forgotten above it.
-        let bottom = |index| published.tree.node(Node { height: node.height - within, index });
-        if let Some(held) = (first..first + (1 << within)).map(bottom).collect::<Option<Vec<_>>>() {
-            held.into_iter().for_each(|hash| tree.append(hash));
-        } else {
-            let id = TileId::Hashes { level, index: first / TILE_WIDTH };
-            let damaged = || ReadError::Damaged(format!("{id:?} is missing or has another length"));
-            let tile = store.tiles(&[id]).await?.pop().flatten().ok_or_else(damaged)?;
-            let start = usize::try_from(first % TILE_WIDTH).unwrap_or(usize::MAX) * 32;
-            let bytes = tile.get(start..start + (32 << within)).ok_or_else(damaged)?;
-            bytes.chunks_exact(32).filter_map(Hash::from_slice).for_each(|hash| tree.append(hash));
-        }
-        hashes.push(tree.root());
-    }
-    proof::fold(hashes.into_iter()).ok_or_else(|| ReadError::Damaged("an empty subtree".into()))
 }
 
 pub(super) type SharedView = Arc<RwLock<View>>;

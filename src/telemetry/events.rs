@@ -313,8 +313,8 @@ pub static EVENTS: &[Event] = &[
     Event {
         name: "integrity",
         reasons: Reasons::None,
-        fields: &["seq", "what", "count"],
-        by: &["seq", "what"],
+        fields: &["leaf", "what", "count"],
+        by: &["leaf", "what"],
         meaning: "Stored bytes fail their hash. Keep the store as it is, and restore or ask for help.",
     },
     Event {

@@ -177,12 +177,14 @@ pub(crate) struct Tamper {
 }
 
 type EntryChange = Box<dyn Fn(&mut Stored) + Send>;
+type NoticeChange = Box<dyn Fn(Seq, &mut StoredNotice) + Send>;
 type BaseChange = Box<dyn Fn(&mut Vec<u8>) + Send>;
 type TileChange = Box<dyn Fn(TileId, &mut Vec<u8>) + Send>;
 
 #[derive(Default)]
 struct Changes {
     entry: Option<EntryChange>,
+    notice: Option<NoticeChange>,
     tile: Option<TileChange>,
     base: Option<BaseChange>,
 }
@@ -190,6 +192,10 @@ struct Changes {
 impl Tamper {
     pub(crate) fn entries(&self, change: impl Fn(&mut Stored) + Send + 'static) {
         self.change.lock().expect("no panic").entry = Some(Box::new(change));
+    }
+
+    pub(crate) fn notices(&self, change: impl Fn(Seq, &mut StoredNotice) + Send + 'static) {
+        self.change.lock().expect("no panic").notice = Some(Box::new(change));
     }
 
     pub(crate) fn base(&self, change: impl Fn(&mut Vec<u8>) + Send + 'static) {
@@ -216,7 +222,13 @@ impl Store for Tamper {
     }
 
     async fn notices(&self, of: &[Seq], bytes_max: usize) -> Result<Vec<Option<StoredNotice>>, ReadError> {
-        self.inner.notices(of, bytes_max).await
+        let mut notices = self.inner.notices(of, bytes_max).await?;
+        if let Some(change) = &self.change.lock().expect("no panic").notice {
+            for (seq, notice) in of.iter().zip(&mut notices) {
+                notice.iter_mut().for_each(|notice| change(*seq, notice));
+            }
+        }
+        Ok(notices)
     }
 
     async fn named(&self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {

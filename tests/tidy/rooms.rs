@@ -19,7 +19,9 @@ enum Tokio {
 
 const ROOMS: &[Room] = &[
     Room { name: "clock", may_use: &[], tokio: Tokio::All },
-    Room { name: "counts", may_use: &[], tokio: Tokio::Not },
+    // The one place that reports damage in the store, and what callers are answered then.
+    Room { name: "integrity", may_use: &[], tokio: Tokio::Not },
+    Room { name: "counts", may_use: &["integrity"], tokio: Tokio::Not },
     Room { name: "telemetry", may_use: &["clock", "config"], tokio: Tokio::Not },
     Room { name: "shutdown", may_use: &["clock"], tokio: Tokio::All },
     // When the lines are read and the streams go: docs/decisions/0011.

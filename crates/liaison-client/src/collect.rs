@@ -20,6 +20,8 @@ use crate::{Client, ClientError};
 const RESUME_TOKEN: u32 = 1;
 /// `CollectResponse.deliveries`.
 const DELIVERIES: u32 = 2;
+/// `CollectResponse.damaged`.
+const DAMAGED: u32 = 4;
 
 /// A notice from the mailbox. Its signature and receipt are what the caller checks; its name has been computed from its bytes.
 #[derive(Clone, Debug)]
@@ -59,6 +61,7 @@ pub struct Frame {
     answer: Bytes,
     resume_token: Bytes,
     notices: usize,
+    damaged: Vec<LeafIndex>,
 }
 
 impl Frame {
@@ -67,9 +70,14 @@ impl Frame {
         self.notices
     }
 
-    /// Whether it is a heartbeat.
+    /// Whether it holds no notice: a heartbeat, unless it names damaged ones.
     pub fn is_empty(&self) -> bool {
         self.notices == 0
+    }
+
+    /// Leaves of notices that wait for the caller and that the node cannot deliver, because what it has stored of them is damaged.
+    pub fn damaged(&self) -> &[LeafIndex] {
+        &self.damaged
     }
 
     /// Checks all receipts together, and names the notices.
@@ -115,15 +123,22 @@ impl Decoder for Frames {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Frame>, Status> {
         let answer = buffer.copy_to_bytes(buffer.remaining());
-        let (mut resume_token, mut notices) = (Bytes::new(), 0);
+        let (mut resume_token, mut notices, mut damaged) = (Bytes::new(), 0, Vec::new());
+        let malformed = |problem| Status::internal(format!("CollectResponse {problem}"));
         for field in wire::fields(&answer) {
-            match field.map_err(|problem| Status::internal(format!("CollectResponse {problem}")))? {
+            match field.map_err(malformed)? {
                 (RESUME_TOKEN, Value::Bytes(token)) => resume_token = Bytes::copy_from_slice(token),
                 (DELIVERIES, Value::Bytes(_)) => notices += 1,
+                (DAMAGED, Value::Number(leaf)) => damaged.push(LeafIndex(leaf)),
+                (DAMAGED, Value::Bytes(leaves)) => {
+                    for leaf in wire::packed(leaves) {
+                        damaged.push(LeafIndex(leaf.map_err(malformed)?));
+                    }
+                }
                 _ => {}
             }
         }
-        Ok(Some(Frame { answer, resume_token, notices }))
+        Ok(Some(Frame { answer, resume_token, notices, damaged }))
     }
 }
 
@@ -132,6 +147,7 @@ pub struct Collecting {
     client: Client,
     frames: Streaming<Frame>,
     resume_token: Bytes,
+    damaged: Vec<LeafIndex>,
 }
 
 impl Client {
@@ -144,7 +160,7 @@ impl Client {
         let path = PathAndQuery::from_static("/liaison.v1.ExchangeService/Collect");
         let frames = line.server_streaming(Request::new(request), path, Frames).await;
         let frames = frames.map_err(|status| self.refused(&status))?;
-        Ok(Collecting { client: self.clone(), frames: frames.into_inner(), resume_token })
+        Ok(Collecting { client: self.clone(), frames: frames.into_inner(), resume_token, damaged: Vec::new() })
     }
 
     /// How much waits in the caller's own mailbox, without collecting any of it.
@@ -184,7 +200,7 @@ impl Client {
 }
 
 impl Collecting {
-    /// The next notices; empty for a heartbeat. None: nothing more waits, and that was all that was asked for.
+    /// The next notices; empty for a heartbeat, and where all are damaged. None: nothing more waits, and that was all that was asked for.
     pub async fn next(&mut self) -> Result<Option<Vec<Delivered>>, ClientError> {
         self.frame().await?.map(Frame::read).transpose()
     }
@@ -194,7 +210,13 @@ impl Collecting {
         let frame = self.frames.message().await.map_err(|status| self.client.refused(&status))?;
         let Some(frame) = frame else { return Ok(None) };
         self.resume_token = frame.resume_token.clone();
+        self.damaged.extend_from_slice(&frame.damaged);
         Ok(Some(frame))
+    }
+
+    /// What [`Frame::damaged`] named since this was asked last.
+    pub fn take_damaged(&mut self) -> Vec<LeafIndex> {
+        std::mem::take(&mut self.damaged)
     }
 
     /// Where to continue after what has been read.

@@ -102,6 +102,16 @@ impl Envelope {
         digest(payload_type, &self.payload)
     }
 
+    /// SHA-256 of its one signature, as [`Proven::signature_digest`] has it; whether that verifies is not looked at.
+    pub fn signature_digest(&self) -> Result<Hash, Refusal> {
+        Ok(Hash::of(&[&self.signature()?.sig]))
+    }
+
+    /// The hint beside its one signature, which never decides: empty, or a key's identifier.
+    pub fn keyid(&self) -> Result<&str, Refusal> {
+        Ok(&self.signature()?.keyid)
+    }
+
     /// Believes the payload if one of the keys expected made its one signature. The type, the network and the usage come from
     /// `expect`, never from the envelope; the key id in it never decides.
     pub fn verify(self, expect: &Expect<'_>, now: Micros) -> Result<Proven, Refusal> {
@@ -162,7 +172,8 @@ impl Envelope {
         })?;
         Ok(Proven {
             digest: Hash::of(&[encoding]),
-            signature_digest: Hash::of(&[&self.signature()?.sig]),
+            signature_digest: self.signature_digest()?,
+            keyid: self.signature()?.keyid.clone(),
             signer: key.id,
             payload: self.payload,
             envelope: self.bytes,
@@ -174,8 +185,8 @@ impl Envelope {
         &self.signatures
     }
 
-    /// The type it says it has.
-    pub(crate) fn payload_type(&self) -> &str {
+    /// The type it says it has; not believed.
+    pub fn payload_type(&self) -> &str {
         &self.payload_type
     }
 }
@@ -280,6 +291,7 @@ pub struct Proven {
     payload: Bytes,
     digest: Hash,
     signature_digest: Hash,
+    keyid: String,
     signer: KeyId,
 }
 
@@ -302,6 +314,11 @@ impl Proven {
     /// SHA-256 of the signature seen.
     pub fn signature_digest(&self) -> Hash {
         self.signature_digest
+    }
+
+    /// The hint beside the signature, as it came.
+    pub fn keyid(&self) -> &str {
+        &self.keyid
     }
 
     /// Which key signed.

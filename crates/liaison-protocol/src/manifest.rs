@@ -439,6 +439,11 @@ impl VerifiedManifest {
         self.proven.signer()
     }
 
+    /// The hint beside the signature, as it came.
+    pub fn keyid(&self) -> &str {
+        self.proven.keyid()
+    }
+
     /// SHA-256 of the signature seen.
     pub fn signature_digest(&self) -> Hash {
         self.proven.signature_digest()

@@ -4,10 +4,10 @@ use comfy_table::Table;
 use liaison_client::sign::{CONTENT_TYPE, Recipient};
 use liaison_client::{Client, Collecting, Delivered, KnownDirectory};
 use liaison_protocol::envelope::Envelope;
-use liaison_protocol::id::PartnerNumber;
+use liaison_protocol::id::{LeafIndex, PartnerId, PartnerNumber, Reference};
 use liaison_protocol::part::Parts;
 use liaison_protocol::proto::{self, Kind, Precedence, item_proof};
-use liaison_protocol::receipt::{Outcome, verify};
+use liaison_protocol::receipt::{Outcome, Receipt, verify};
 use liaison_protocol::statement::{Event, Statement};
 use liaison_protocol::text::visible;
 use prost::Message as _;
@@ -18,11 +18,85 @@ use crate::cli::context::Context;
 use crate::cli::{Exit, Failure, Output, output};
 use crate::import;
 
-/// The caller's own mailbox, read from the start; every notice is verified before it is shown.
-pub(in crate::cli) struct Mailbox<'c> {
+/// What the node answers, verified before it is shown: under the trust file, and the directory that each statement names.
+pub(in crate::cli) struct Verifying<'c> {
     context: &'c Context,
     client: Client,
     known: KnownDirectory,
+}
+
+impl<'c> Verifying<'c> {
+    pub(in crate::cli) fn new(context: &'c Context, client: Client, known: KnownDirectory) -> Self {
+        Self { context, client, known }
+    }
+
+    pub(in crate::cli) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The caller.
+    pub(in crate::cli) fn own(&self) -> &PartnerId {
+        &self.context.partner
+    }
+
+    /// Receipt, signature, parts: what does not verify is not shown.
+    pub(in crate::cli) async fn notice(&mut self, notice: &Delivered) -> Result<(), Failure> {
+        let what = notice.manifest.reference.to_string();
+        self.receipt(&notice.receipt, Some(&notice.envelope), &what).await?;
+        if !notice.parts.is_empty() {
+            Parts::open(&notice.manifest.parts, notice.parts.clone())
+                .map_err(|refusal| unverified(&what, &refusal.message))?;
+        }
+        Ok(())
+    }
+
+    /// A notice that was asked for by name must be the one that has this name.
+    pub(in crate::cli) async fn named(
+        &mut self,
+        notice: &Delivered,
+        originator: &PartnerId,
+        reference: &Reference,
+    ) -> Result<(), Failure> {
+        self.notice(notice).await?;
+        let manifest = &notice.manifest;
+        if manifest.reference != *reference || manifest.originator != *originator {
+            let found = format!("it is {} of {}", manifest.reference, manifest.originator);
+            return Err(unverified(&format!("{reference} of {originator}"), &found));
+        }
+        Ok(())
+    }
+
+    /// One receipt, as a file that holds it would verify; the file, and the statement that it proves. `what`: what it is of, in words.
+    pub(in crate::cli) async fn receipt(
+        &mut self,
+        receipt: &Receipt,
+        envelope: Option<&bytes::Bytes>,
+        what: &str,
+    ) -> Result<(String, Statement), Failure> {
+        let statement = Statement::decode(receipt.opening.statement.clone())
+            .map_err(|refusal| unverified(what, &refusal.message))?;
+        let version = statement.under.map(|head| head.version);
+        if version != Some(self.known.head().version()) {
+            let version = version.map(|version| version.0).unwrap_or_default();
+            self.known = self.client.known_directory(version, &self.context.trust).await?;
+        }
+        let file = self.known.receipt_file(receipt, envelope.cloned())?;
+        let report = verify(file.as_bytes(), Some(&self.context.trust));
+        if report.outcome != Outcome::Verified {
+            let why = report.findings.last().map(|finding| finding.text.clone()).unwrap_or_default();
+            return Err(unverified(what, &why));
+        }
+        Ok((file, statement))
+    }
+}
+
+fn unverified(what: &str, why: &str) -> Failure {
+    Failure::new(Exit::Unverified, format!("{what} from the node does not verify: {why}"))
+}
+
+/// The caller's own mailbox, read from the start; every notice is verified before it is shown.
+pub(in crate::cli) struct Mailbox<'c> {
+    verifying: Verifying<'c>,
     collecting: Collecting,
 }
 
@@ -31,28 +105,34 @@ impl<'c> Mailbox<'c> {
     pub(in crate::cli) async fn open(context: &'c Context, until_idle: bool) -> Result<Self, Failure> {
         let (client, known) = context.connect_and_know().await?;
         let collecting = client.collect(bytes::Bytes::new(), until_idle).await?;
-        Ok(Self { context, client, known, collecting })
+        Ok(Self { verifying: Verifying::new(context, client, known), collecting })
     }
 
     pub(in crate::cli) fn client(&self) -> &Client {
-        &self.client
+        &self.verifying.client
     }
 
-    pub(in crate::cli) fn known(&self) -> &KnownDirectory {
-        &self.known
+    pub(in crate::cli) fn verifying(&mut self) -> &mut Verifying<'c> {
+        &mut self.verifying
+    }
+
+    /// Leaves of notices that wait and that the node cannot deliver, named since this was asked last.
+    pub(in crate::cli) fn take_damaged(&mut self) -> Vec<LeafIndex> {
+        self.collecting.take_damaged()
     }
 
     /// Who signs for what is in it.
     pub(in crate::cli) fn recipient(&self) -> Result<Recipient, Failure> {
-        let partner = &self.context.partner;
-        let log_origin = self.known.home_log(partner).ok_or_else(|| {
+        let Verifying { context, known, .. } = &self.verifying;
+        let partner = &context.partner;
+        let log_origin = known.home_log(partner).ok_or_else(|| {
             Failure::failed(format!("the directory lists no home of {partner}")).next("liaison directory show")
         })?;
         Ok(Recipient {
-            network: self.context.trust.network(),
+            network: context.trust.network(),
             log_origin: log_origin.clone(),
-            partner: self.context.partner.clone(),
-            system: self.context.system.clone(),
+            partner: partner.clone(),
+            system: context.system.clone(),
         })
     }
 
@@ -60,36 +140,9 @@ impl<'c> Mailbox<'c> {
     pub(in crate::cli) async fn next(&mut self) -> Result<Option<Vec<Delivered>>, Failure> {
         let Some(notices) = self.collecting.next().await? else { return Ok(None) };
         for notice in &notices {
-            self.believe(notice).await?;
+            self.verifying.notice(notice).await?;
         }
         Ok(Some(notices))
-    }
-
-    /// Receipt, signature, parts: what does not verify is not shown.
-    async fn believe(&mut self, notice: &Delivered) -> Result<(), Failure> {
-        let unverified = |why: String| {
-            Failure::new(
-                Exit::Unverified,
-                format!("{} from the node does not verify: {why}", notice.manifest.reference),
-            )
-        };
-        let statement =
-            Statement::decode(notice.receipt.opening.statement.clone()).map_err(|r| unverified(r.message))?;
-        let version = statement.under.map(|head| head.version);
-        if version != Some(self.known.head().version()) {
-            let version = version.map(|version| version.0).unwrap_or_default();
-            self.known = self.client.known_directory(version, &self.context.trust).await?;
-        }
-        let file = self.known.receipt_file(&notice.receipt, Some(notice.envelope.clone()))?;
-        let report = verify(file.as_bytes(), Some(&self.context.trust));
-        if report.outcome != Outcome::Verified {
-            return Err(unverified(report.findings.last().map(|finding| finding.text.clone()).unwrap_or_default()));
-        }
-        if !notice.parts.is_empty() {
-            Parts::open(&notice.manifest.parts, notice.parts.clone())
-                .map_err(|refusal| unverified(refusal.message))?;
-        }
-        Ok(())
     }
 }
 
@@ -117,6 +170,14 @@ pub(in crate::cli) fn kind_word(kind: Kind) -> String {
 /// A precedence as people write it.
 pub(in crate::cli) fn precedence_word(precedence: Precedence) -> String {
     precedence.as_str_name().trim_start_matches("PRECEDENCE_").to_lowercase()
+}
+
+/// One line about a notice that the node cannot deliver.
+pub(super) fn damaged_line(leaf: LeafIndex) -> String {
+    format!(
+        " ✘ log leaf {}: waits for you and is damaged at the node; its operator can restore it from a backup (liaison scrub)",
+        leaf.0
+    )
 }
 
 pub(super) fn table() -> Table {

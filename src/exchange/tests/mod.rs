@@ -1,6 +1,7 @@
 //! Who may learn what: each party its own, the originator whom it named and who signed, a stranger nothing.
 
 mod cost;
+mod damage;
 mod frames;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use liaison_protocol::id::{LeafIndex, Micros, NoticeId, PartnerId};
 use liaison_protocol::proto::{self, RespondBy, Verdict, item_proof::Item};
 use liaison_protocol::reason::Reason;
 use liaison_protocol::receipt::Receipt;
+use liaison_protocol::tlog::proof::root_of_inclusion;
 use liaison_protocol::tlog::tile::TileId;
 
 use super::{Adopting, Caller, Directories, Evidence, Exchange, ItemAnswer, NoticeName, Parts, Submission, Taken};
@@ -301,7 +303,7 @@ async fn every_page_of_the_evidence_is_given_once() {
 }
 
 #[tokio::test]
-async fn fault_76_a_proof_from_a_damaged_tile_is_not_given_out() {
+async fn fault_76_a_damaged_tile_costs_no_proof_and_no_other_proof_is_given_out() {
     let node = Node::start().await;
     let (leaf, id) = node.send("FR/1", RespondBy::None).await;
     assert_eq!(node.sign("DE", &[(leaf, id, Verdict::Received)]).await, [Ok(false)]);
@@ -323,7 +325,15 @@ async fn fault_76_a_proof_from_a_damaged_tile_is_not_given_out() {
             tile[32 * 3] ^= 1;
         }
     });
-    assert_eq!(node.evidence("DE", leaf).await.map(|_| ()), Err(Reason::StoredDamage));
+    let evidence = node.evidence("DE", leaf).await.expect("what the tile held is made anew from the entries");
+    let published = node.exchange.published();
+    for nth in 0..evidence.receipts.receipts.len() {
+        let receipt = Receipt::cut(&evidence.receipts, nth).expect("a receipt");
+        let data = liaison_protocol::tlog::hash::leaf(&receipt.opening.leaf().0);
+        let root = root_of_inclusion(data, receipt.leaf.0, published.size(), &receipt.path);
+        assert_eq!(root, Some(published.tree.root()), "it leads to the root that was signed");
+    }
+    assert_eq!(node.exchange.counts.integrity.found(), 1, "and the damage is reported");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ mod time;
 use liaison_protocol::id::{Hash, Seq};
 use liaison_protocol::tlog::proof;
 
-use super::{Published, Running, stored_subtree};
+use super::{Published, Running, Tiles, stored_subtree};
 use crate::state::View;
 use crate::store::Store;
 use crate::world::Rig;
@@ -23,7 +23,7 @@ async fn path(store: &dyn Store, published: &Published, ranges: Vec<std::ops::Ra
     for range in ranges {
         path.push(match published.tree.subtree(&range) {
             Some(hash) => hash,
-            None => stored_subtree(store, published, &range).await.expect("the tiles are there"),
+            None => stored_subtree(store, published, &range, Tiles::Stored).await.expect("the tiles are there"),
         });
     }
     path

@@ -2090,12 +2090,17 @@ pub struct CollectResponse {
     /// Continue after this message, at most 256 bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub resume_token: ::prost::bytes::Bytes,
-    /// Notices, urgent first, then by leaf index. Empty: a heartbeat, at least every 20 seconds.
+    /// Notices, urgent first, then by leaf index. Empty, with damaged empty too: a heartbeat, at least every 20 seconds.
     #[prost(message, repeated, tag = "2")]
     pub deliveries: ::prost::alloc::vec::Vec<Delivery>,
     /// One receipt of acceptance for each delivery, in the same order, each with the caller's own recipient item.
     #[prost(message, optional, tag = "3")]
     pub receipts: ::core::option::Option<Receipts>,
+    /// Leaf indexes of notices that wait for the caller and cannot be delivered, because what is stored of them is damaged; at most 256,
+    /// in the order of deliveries. They are named once a stream, count as waiting, and GetNotice answers STORED_DAMAGE for them. Empty:
+    /// none.
+    #[prost(uint64, repeated, tag = "4")]
+    pub damaged: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Delivery {
