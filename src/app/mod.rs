@@ -133,9 +133,9 @@ impl Read {
             move |problem: String| CannotServe::File { key, path: path.clone(), problem }
         };
         let bad_trust = file("directory.trust", &settings.trust);
-        let text =
-            regular::read_text(&settings.trust, TRUST_BYTES_MAX).map_err(|error| bad_trust(error.to_string()))?;
-        let trust: Trust = text.parse().map_err(|bad| bad_trust(format!("{bad}")))?;
+        let trust =
+            regular::read(&settings.trust, TRUST_BYTES_MAX).map_err(|error| bad_trust(error.to_string()))?;
+        let trust = Trust::from_file(&trust).map_err(|bad| bad_trust(bad.to_string()))?;
         let directories = open_all(&settings.directory, &trust)?;
         let newest = directories.last().ok_or_else(|| {
             CannotServe::Unlisted(format!("no sealed directory in {}", settings.directory.display()))

@@ -8,7 +8,7 @@ use liaison_protocol::signer::Ed25519Signer;
 use liaison_protocol::trust::Trust;
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Failure, read};
+use super::{Exit, Failure, files};
 
 /// The file's name in a context's folder.
 pub(super) const FILE: &str = "context.toml";
@@ -81,14 +81,15 @@ impl Context {
     /// Reads a context's file.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let bad = |problem: String| Failure::new(Exit::Usage, format!("{}: {problem}", path.display()));
-        let text = String::from_utf8(read(path)?).map_err(|_| bad("is not UTF-8".into()))?;
-        let file: ContextFile = toml_edit::de::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let text = files::text(path)?;
+        let file: ContextFile = toml_edit::de::from_str(&text)
+            .map_err(|error| bad(files::with_stray(error.to_string().trim_end(), &text)))?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
-        let trust = String::from_utf8_lossy(&read(&folder.join(&file.trust))?).into_owned();
+        let trust = files::trust(&folder.join(&file.trust))?;
         Ok(Self {
             partner: file.partner.parse().map_err(|error| bad(format!("partner: {error}")))?,
             system: file.system.parse().map_err(|error| bad(format!("system: {error}")))?,
-            trust: trust.parse().map_err(|error| bad(format!("{error}")))?,
+            trust,
             file,
             folder,
         })
@@ -101,8 +102,7 @@ impl Context {
     }
 
     fn text(&self, file: &Path) -> Result<String, Failure> {
-        let path = self.folder.join(file);
-        String::from_utf8(read(&path)?).map_err(|_| Failure::failed(format!("{}: is not UTF-8", path.display())))
+        files::text(&self.folder.join(file))
     }
 
     /// A file or folder beside the context's own file.
@@ -135,7 +135,12 @@ impl Context {
 
     /// A line to the node.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::connect(&self.endpoint()?).await?)
+        let endpoint = self.endpoint()?;
+        Client::connect(&endpoint).await.map_err(|error| {
+            let local = matches!(error, liaison_client::ClientError::Local(_));
+            let failure = Failure::from(error);
+            if local { failure } else { failure.next(format!("liaison -c {} doctor", files::name(&self.folder))) }
+        })
     }
 
     /// A line to the node, and the directory in force there, verified.

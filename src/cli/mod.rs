@@ -6,6 +6,7 @@ mod context;
 mod demo;
 mod doctor;
 mod evidence;
+mod files;
 mod import;
 mod log;
 mod network;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use files::read;
 pub use output::{Exit, Failure, Output};
 
 /// Moves signed notices between agencies, and proves what became of each.
@@ -172,11 +174,6 @@ async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Man(command) => command.run(output),
         Command::Errors(command) => command.run(output),
     }
-}
-
-/// Reads a file, or says which one and why not.
-fn read(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }
 
 /// The folder that `init` made, for commands that change the network.

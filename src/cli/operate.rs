@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use hyper_util::rt::TokioIo;
 use liaison_client::Operator;
+use liaison_protocol::directory::BadDirectory;
 use liaison_protocol::id::Micros;
 use liaison_protocol::proto::GetStatusResponse;
 use sd_notify::NotifyState;
@@ -16,6 +17,7 @@ use tonic::transport::Endpoint;
 use super::{Exit, Failure, Output, output};
 use crate::app::{self, App, CannotServe, Ended};
 use crate::clock::{SharedClock, SystemClock};
+use crate::config::folder::BadFolder;
 use crate::config::{self, AuditTo, Settings};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::telemetry::Telemetry;
@@ -38,7 +40,10 @@ impl Serve {
         let failure = |error: CannotServe| {
             let usage = matches!(
                 error,
-                CannotServe::File { .. } | CannotServe::Credentials { .. } | CannotServe::Bind { .. }
+                CannotServe::File { .. }
+                    | CannotServe::Credentials { .. }
+                    | CannotServe::Bind { .. }
+                    | CannotServe::Directory(BadFolder::Bad { source: BadDirectory::OtherNetwork { .. }, .. })
             );
             let exit = if usage { Exit::Usage } else { Exit::Failed };
             Failure::new(exit, format!("{}: {error}", self.config.display()))

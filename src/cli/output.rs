@@ -74,6 +74,9 @@ impl Failure {
     }
 }
 
+/// Finds out why there is no line, or a strange one.
+const DOCTOR: &str = "liaison -c CONTEXT doctor";
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let reason = error.reason();
@@ -83,14 +86,25 @@ impl From<ClientError> for Failure {
             (_, Some(Class::AlreadyExists)) => Exit::Conflict,
             (_, Some(Class::ResourceExhausted | Class::Unavailable)) => Exit::Unavailable,
             (ClientError::Unreachable { .. }, _) => Exit::Unavailable,
-            (ClientError::Unproven(_), _) => Exit::Unverified,
+            (ClientError::NotLetIn { .. }, _) => Exit::NotAllowed,
+            (ClientError::OtherNetwork(_), _) => Exit::Usage,
+            (ClientError::NotTheNode { .. } | ClientError::Unproven(_), _) => Exit::Unverified,
             _ => Exit::Failed,
         };
         Self {
             exit,
             // What a node says stays on its line.
             message: visible(&error.to_string()).into_owned(),
-            next: reason.map(|reason| reason.next().to_string()),
+            next: match &error {
+                ClientError::OtherNetwork(_) => {
+                    Some("get the trust file of this network from your authority".into())
+                }
+                ClientError::Unreachable { .. }
+                | ClientError::NotLetIn { .. }
+                | ClientError::NotTheNode { .. }
+                | ClientError::Strange { .. } => Some(DOCTOR.into()),
+                _ => reason.map(|reason| reason.next().to_string()),
+            },
             reason: reason.map(liaison_protocol::reason::Reason::word),
         }
     }

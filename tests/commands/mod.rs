@@ -3,6 +3,7 @@
 mod homes;
 mod printing;
 mod together;
+mod verifying;
 
 #[test]
 fn the_commands_print_what_their_pages_show() {

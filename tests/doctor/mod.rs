@@ -2,6 +2,7 @@
 //! says so. Where the fix is a command, it is run, and everything is well again.
 
 mod beside;
+mod line;
 mod mailbox;
 mod partner;
 mod place;

@@ -153,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
             place.write("partners/FR/network.trust", format!("{}{other}{}", &text[..digit], &text[digit + 1..]));
         },
         amiss: &[("D02", "failed")],
-        found: "expected network",
+        found: "a head of another network",
         fix: "tell your authority",
         mends: false,
     },

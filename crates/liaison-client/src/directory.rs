@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use liaison_protocol::directory::{RecordBody, SignedHead, VerifiedHead, verify_record};
+use liaison_protocol::directory::{BadDirectory, RecordBody, SignedHead, VerifiedHead, verify_record};
 use liaison_protocol::id::{AgreementDigest, HeadVersion, NodeId, Origin, PartnerId, PartnerNumber};
 use liaison_protocol::keyring::Usage;
 use liaison_protocol::proto;
@@ -48,7 +48,10 @@ impl Client {
         let request = proto::GetHeadRequest { version };
         let answer = self.directory().get_head(request).await.map_err(|status| self.refused(&status))?;
         let head = SignedHead::parse(answer.into_inner().head).map_err(|bad| unproven(&bad))?;
-        let head = head.verify(trust.authority(), Some(trust.network())).map_err(|bad| unproven(&bad))?;
+        let head = head.verify(trust.authority(), Some(trust.network())).map_err(|bad| match bad {
+            BadDirectory::OtherNetwork { .. } => ClientError::OtherNetwork(bad.to_string()),
+            bad => unproven(&bad),
+        })?;
         let mut known = KnownDirectory {
             partners: BTreeMap::new(),
             keys: BTreeMap::new(),

@@ -27,6 +27,33 @@ pub enum ClientError {
         /// What happened.
         message: String,
     },
+    /// The node refused the caller's certificate: the same call does not pass later.
+    #[error("{node}: the node refused this certificate: {message}")]
+    NotLetIn {
+        /// Which node.
+        node: String,
+        /// Why, by its alert.
+        message: String,
+    },
+    /// Whoever answers is not the node that is meant, or cannot prove it.
+    #[error("{node}: {message}")]
+    NotTheNode {
+        /// Where it was tried.
+        node: String,
+        /// What is wrong with who answers there.
+        message: String,
+    },
+    /// The node refused without a reason of the catalogue, and would again.
+    #[error("{node}: {message}")]
+    Strange {
+        /// Which node.
+        node: String,
+        /// Its status.
+        message: String,
+    },
+    /// The node's directory is of another network than the trust file.
+    #[error("{0}")]
+    OtherNetwork(String),
     /// The node answered something that does not prove what it must.
     #[error("the node's answer does not hold: {0}")]
     Unproven(String),
@@ -48,10 +75,22 @@ impl ClientError {
                 retry_after_ms: delay.map(|delay| delay.as_millis() as u64),
                 metadata: info.map(|info| info.metadata.into_iter().collect()).unwrap_or_default(),
             },
-            None => Self::Unreachable {
-                node: node.into(),
-                message: format!("{:?}: {}", status.code(), status.message()),
-            },
+            None => Self::without_reason(node, status),
+        }
+    }
+
+    /// A status that no service wrote: the line broke, or something stands between.
+    fn without_reason(node: &str, status: &Status) -> Self {
+        let node = node.to_owned();
+        let said = || format!("{:?}: {}", status.code(), status.message());
+        match status.code() {
+            Code::Cancelled | Code::Unknown if std::error::Error::source(status).is_some() => {
+                Self::Unreachable { node, message: "the line ended before the node answered".into() }
+            }
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                Self::Unreachable { node, message: said() }
+            }
+            _ => Self::Strange { node, message: said() },
         }
     }
 
@@ -72,7 +111,8 @@ impl ClientError {
         match self {
             Self::Refused { retry_after_ms, .. } => retry_after_ms.is_some(),
             Self::Unreachable { .. } => true,
-            Self::Unproven(_) | Self::Local(_) => false,
+            Self::NotLetIn { .. } | Self::NotTheNode { .. } | Self::Strange { .. } => false,
+            Self::OtherNetwork(_) | Self::Unproven(_) | Self::Local(_) => false,
         }
     }
 

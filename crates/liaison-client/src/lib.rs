@@ -6,6 +6,7 @@ mod acknowledge;
 mod collect;
 mod directory;
 mod error;
+mod fault;
 pub mod key_file;
 mod line;
 mod node;

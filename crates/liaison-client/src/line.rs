@@ -1,18 +1,20 @@
 //! The line to a node: one mutual-TLS channel, on which every call and stream runs.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use liaison_protocol::id::NodeId;
 use rustls::pki_types::ServerName;
-use tokio::io::BufStream;
+use tokio::io::{AsyncBufReadExt as _, BufStream};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
 
 use crate::ClientError;
+use crate::fault::LastFault;
 use crate::generated::directory_service_client::DirectoryServiceClient;
 use crate::generated::exchange_service_client::ExchangeServiceClient;
 use crate::generated::log_service_client::LogServiceClient;
@@ -58,20 +60,31 @@ pub struct Endpoint {
 #[derive(Clone, Debug)]
 pub struct Client {
     address: Arc<str>,
+    fault: LastFault,
     channel: Channel,
 }
 
 impl Client {
     /// Connects, and says at once if the node is not there or does not let the caller in.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, ClientError> {
+        let fault = LastFault::default();
+        let last_fault = fault.clone();
         let unreachable = |error: tonic::transport::Error| {
-            let mut message = error.to_string();
+            if let Some(fault) = last_fault.error(&endpoint.address) {
+                return fault;
+            }
+            // The transport's own words say nothing beside their cause.
+            let mut message = match std::error::Error::source(&error) {
+                Some(_) => String::new(),
+                None => error.to_string(),
+            };
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
                 let cause_says = cause.to_string();
                 // Some layers only repeat what they wrap.
                 if !message.ends_with(&cause_says) {
-                    message += &format!(": {cause_says}");
+                    let colon = if message.is_empty() { "" } else { ": " };
+                    message += &format!("{colon}{cause_says}");
                 }
                 source = cause.source();
             }
@@ -82,15 +95,27 @@ impl Client {
         let name = ServerName::try_from(name).map_err(|error| ClientError::Local(error.to_string()))?;
         let tls = TlsConnector::from(Arc::new(node::tls(endpoint).map_err(ClientError::Local)?));
         let address: Arc<str> = endpoint.address.as_str().into();
+        let of_line = fault.clone();
         let connector = tower::service_fn(move |_| {
-            let (tls, name, address) = (tls.clone(), name.clone(), address.clone());
+            let (tls, name, address, fault) = (tls.clone(), name.clone(), address.clone(), of_line.clone());
             async move {
                 let tcp = TcpStream::connect(&*address).await?;
                 // Calls are small and waited for.
                 tcp.set_nodelay(true)?;
                 // TLS asks for 4 KiB at a time; a page of notices has a hundred. It writes record by record, and a call is two.
                 let wire = BufStream::with_capacity(READ_BYTES, WRITE_BYTES, tcp);
-                tls.connect(name, wire).await.map(InTurn::new).map(TokioIo::new)
+                let connected = async {
+                    let mut stream = tls.connect(name, wire).await?;
+                    // In TLS 1.3 the client is done before the server has judged its certificate. A server that lets it in begins
+                    // with its settings; they stay where they are.
+                    let first = stream.fill_buf().await?.len();
+                    let closed =
+                        || io::Error::new(io::ErrorKind::ConnectionAborted, "the node closed the line at once");
+                    if first == 0 { Err(closed()) } else { Ok(stream) }
+                };
+                let connected = connected.await;
+                fault.note(&connected);
+                connected.map(InTurn::new).map(TokioIo::new)
             }
         });
         let bad_address = |_| ClientError::Local(format!("{} is not host:port", endpoint.address));
@@ -108,7 +133,7 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(unreachable)?;
-        Ok(Self { address: endpoint.address.as_str().into(), channel })
+        Ok(Self { address: endpoint.address.as_str().into(), fault, channel })
     }
 
     /// Where the node is.
@@ -134,7 +159,9 @@ impl Client {
     }
 
     pub(crate) fn refused(&self, status: &tonic::Status) -> ClientError {
-        ClientError::from_status(&self.address, status)
+        let error = ClientError::from_status(&self.address, status);
+        let lineless = matches!(error, ClientError::Unreachable { .. } | ClientError::Strange { .. });
+        self.fault.error(&self.address).filter(|_| lineless).unwrap_or(error)
     }
 }
 

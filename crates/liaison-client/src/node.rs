@@ -15,6 +15,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCer
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::fault;
 use crate::line::Endpoint;
 
 /// A TLS client that believes only the endpoint's node. Err: what is wrong with the endpoint.
@@ -69,7 +70,9 @@ impl ServerCertVerifier for NodeVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.inner.verify_server_cert(leaf, intermediates, name, ocsp, now)?;
+        let verified = self.inner.verify_server_cert(leaf, intermediates, name, ocsp, now);
+        let verified = verified
+            .map_err(|error| fault::of_server(&error, leaf, intermediates, name, now).map_or(error, other))?;
         let uri = only_uri(leaf);
         let node =
             uri.as_deref().and_then(|uri| uri.strip_prefix(&self.nodes)).and_then(|id| id.parse::<NodeId>().ok());

@@ -16,17 +16,22 @@ use crate::id::{Micros, NetworkId, Origin, from_hex, to_hex};
 use crate::keyring::{PublicKey, SignerTables};
 use crate::limits::POLICY_LINES_MAX;
 use crate::proto;
+use crate::text::Altered;
 use crate::tlog::checkpoint::{BadNote, SignedNote, TYPE_COSIGNATURE, TYPE_ED25519, VerifierKey};
 use crate::tlog::cosignature;
 
 /// Why a trust file cannot be used, and in which line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("trust file line {line}: {problem}")]
+#[error("trust file{}: {problem}", at(*line))]
 pub struct BadTrust {
     /// From 1; 0 for the file as a whole.
     pub line: usize,
     /// What is wrong.
     pub problem: String,
+}
+
+fn at(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(" line {line}") }
 }
 
 /// What a verifier pins.
@@ -38,6 +43,17 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// Reads a file's bytes; they count as they are. What happened to them on the way is said where they cannot be read for it.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, BadTrust> {
+        let read = std::str::from_utf8(bytes)
+            .map_err(|_| BadTrust { line: 0, problem: "is not UTF-8".into() })
+            .and_then(str::parse);
+        read.map_err(|bad| {
+            let altered: Vec<_> = Altered::all(bytes).iter().map(Altered::to_string).collect();
+            if altered.is_empty() { bad } else { BadTrust { problem: altered.join("; "), ..bad } }
+        })
+    }
+
     /// The network.
     pub fn network(&self) -> NetworkId {
         self.network

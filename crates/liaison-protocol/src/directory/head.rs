@@ -145,9 +145,25 @@ impl SignedHead {
         authority(&head)
     }
 
+    /// The network that an envelope says it is of, if it is a head that its own authority signed. It proves nothing; it tells another
+    /// network's head from one that was changed.
+    pub fn claimed_network(envelope: Bytes) -> Option<NetworkId> {
+        let head = Self::parse(envelope).ok()?;
+        let own = head.claimed_authority().ok()?;
+        head.believe(&own, None).ok().map(|head| head.network())
+    }
+
     /// Believes it, if enough of the trusted keys signed it, and enough of the keys it names itself. With `network`, it must be of
     /// that network.
     pub fn verify(self, trusted: &AuthorityKeys, network: Option<NetworkId>) -> Result<VerifiedHead, BadDirectory> {
+        let envelope = self.envelope.bytes().clone();
+        self.believe(trusted, network).map_err(|bad| match (network, Self::claimed_network(envelope)) {
+            (Some(expected), Some(found)) if expected != found => BadDirectory::OtherNetwork { expected, found },
+            _ => bad,
+        })
+    }
+
+    fn believe(self, trusted: &AuthorityKeys, network: Option<NetworkId>) -> Result<VerifiedHead, BadDirectory> {
         let wrong = |problem: String| BadDirectory::Head(problem);
         if self.envelope.payload_type() != DIRECTORY_HEAD_TYPE {
             return Err(wrong(format!("expected payload type {DIRECTORY_HEAD_TYPE}")));

@@ -36,6 +36,14 @@ pub enum BadDirectory {
     /// A head that breaks a rule.
     #[error("directory head: {0}")]
     Head(String),
+    /// A head of another network, signed by that one's authority: whoever reads it has the wrong trust file, or the wrong head.
+    #[error("a head of another network: expected network {expected}, as the trust file says, found {found}")]
+    OtherNetwork {
+        /// Whose head it should be.
+        expected: NetworkId,
+        /// Whose it is by its own word.
+        found: NetworkId,
+    },
     /// A record that breaks a rule, alone or beside the others.
     #[error("directory record {nth}: {problem}")]
     Record {

@@ -5,7 +5,7 @@ mod consigned;
 mod verify;
 
 pub use consigned::{Consigned, Consignments, NotProven};
-pub use verify::{Finding, Outcome, Report, Step, verify};
+pub use verify::{Finding, Outcome, Party, Report, Shown, ShownItem, ShownNotice, Step, Time, verify};
 
 use bytes::Bytes;
 use prost::Message as _;

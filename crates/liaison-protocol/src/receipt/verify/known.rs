@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::shown::{ShownItem, ShownNotice};
 use crate::ack::{Acknowledgement, Item};
 use crate::directory::{Agreement, Partner, RecordBody, VerifiedHead, verify_record};
 use crate::envelope::{ACKNOWLEDGEMENT_TYPE, ENVELOPE, Envelope, Expect, MANIFEST_TYPE};
@@ -159,7 +160,8 @@ impl Known {
     }
 
     /// What the agreements used say, of those that are shown. One that does not cover the notice cannot have let it pass.
-    pub(super) fn agreements_of(&self, accepted: &Accepted, at: Micros) -> Result<Vec<String>, String> {
+    /// With each, whether it was in force by the node's clock.
+    pub(super) fn agreements_of(&self, accepted: &Accepted, at: Micros) -> Result<Vec<(bool, String)>, String> {
         let used = self.agreements.iter().filter(|(digest, _)| accepted.agreements.contains(digest));
         used.map(|(_, agreement)| covers(agreement, accepted, at)).collect()
     }
@@ -192,16 +194,18 @@ impl Known {
         event: &Event,
         item: &proto::ItemProof,
         manifest: Option<&Manifest>,
-    ) -> Result<String, String> {
+    ) -> Result<ShownItem, String> {
         use proto::item_proof::Item as Shown;
         let path = items::hashes(&item.path).ok_or("expected hashes of 32 bytes in an item's path")?;
         let salt = |bytes: &Bytes| Salt::from_slice(bytes).ok_or("expected an item's salt of 32 bytes");
-        let (data, root, count, text) = match (event, item.item.as_ref()) {
+        let (data, root, count, shown) = match (event, item.item.as_ref()) {
             (Event::Accepted(accepted), Some(Shown::Recipient(shown))) => {
                 let number = PartnerNumber(shown.number);
                 let data = items::recipient(&salt(&shown.salt)?, number);
-                let text = self.addressed(self.partner(number)?, manifest)?;
-                (data, accepted.recipients_root, accepted.recipient_count, text)
+                let partner = self.partner(number)?;
+                let text = self.addressed(partner, manifest)?;
+                let shown = ShownItem { partner: partner.clone(), outcome: None, text };
+                (data, accepted.recipients_root, accepted.recipient_count, shown)
             }
             (
                 Event::Acknowledged(Acknowledged { recipient, root, count, moved, .. }),
@@ -212,45 +216,43 @@ impl Known {
                 let partner = self.partner(*recipient)?;
                 let data = read.leaf_data();
                 let moved = moved::unpack(moved, item.index, &data).ok_or("an item's place is beyond the last")?;
-                let text = format!(
-                    "{partner}: {} for {}, leaf {}{}.",
-                    shown.verdict().as_str_name().trim_start_matches("VERDICT_"),
-                    read.notice,
-                    read.leaf.0,
-                    effect(read.verdict, moved)?
-                );
-                (data, *root, *count, text)
+                let word = shown.verdict().as_str_name().trim_start_matches("VERDICT_");
+                let effect = effect(read.verdict, moved)?;
+                let text = format!("{partner}: {word} for {}, leaf {}{effect}.", read.notice, read.leaf.0);
+                (data, *root, *count, outcome(partner, word, read.notice, read.leaf, text))
             }
             (Event::Expired(Expired { root, count, .. }), Some(Shown::Expired(shown))) => {
                 let number = PartnerNumber(shown.recipient);
-                let outcome = known(shown.outcome(), "outcome")
+                let came = known(shown.outcome(), "outcome")
                     .map_err(|refusal| format!("expected an expired item: {}", refusal.message))?;
                 let leaf = LeafIndex(shown.leaf_index);
                 let notice = NoticeId::from_slice(&shown.notice_id)
                     .ok_or("expected an expired item's notice of 32 bytes")?;
-                let data = items::expired(&salt(&shown.salt)?, leaf, &notice, number, outcome);
+                let data = items::expired(&salt(&shown.salt)?, leaf, &notice, number, came);
                 let partner = self.partner(number)?;
-                let text = format!(
-                    "{partner}: {} for {notice}, leaf {}.",
-                    outcome.as_str_name().trim_start_matches("EXPIRED_OUTCOME_"),
-                    shown.leaf_index
-                );
-                (data, *root, *count, text)
+                let word = came.as_str_name().trim_start_matches("EXPIRED_OUTCOME_");
+                let text = format!("{partner}: {word} for {notice}, leaf {}.", leaf.0);
+                (data, *root, *count, outcome(partner, word, notice, leaf, text))
             }
             _ => return Err("expected items of the statement's own kind, found another".into()),
         };
         let found = items::root_of(data, item.index, u64::from(count), &path)
             .ok_or("an item's path has the wrong length for its place")?;
         if found == root {
-            Ok(text)
+            Ok(shown)
         } else {
             Err(format!("expected items root {}, found {}", root.to_hex(), found.to_hex()))
         }
     }
 }
 
+fn outcome(partner: &PartnerId, word: &'static str, id: NoticeId, leaf: LeafIndex, text: String) -> ShownItem {
+    let notice = ShownNotice { id, leaf, reference: None };
+    ShownItem { partner: partner.clone(), outcome: Some((word, notice)), text }
+}
+
 /// What an agreement says of a notice that it let pass. Its window is shown: a node whose clocks disagree goes by either.
-fn covers(agreement: &Agreement, accepted: &Accepted, at: Micros) -> Result<String, String> {
+fn covers(agreement: &Agreement, accepted: &Accepted, at: Micros) -> Result<(bool, String), String> {
     let within = agreement.kinds.contains(&accepted.kind)
         && accepted.handling.code <= agreement.highest_handling
         && accepted.handling.tlp <= agreement.highest_tlp
@@ -259,8 +261,9 @@ fn covers(agreement: &Agreement, accepted: &Accepted, at: Micros) -> Result<Stri
         return Err(format!("expected agreement {} to cover the notice, found that it does not", agreement.id));
     }
     let Agreement { id, from, until, legal_basis, .. } = agreement;
-    let when = if (*from..*until).contains(&at) { "in force then" } else { "not in force by that clock" };
-    Ok(format!("The node names agreement {id}, {when}: {legal_basis}"))
+    let in_force = (*from..*until).contains(&at);
+    let when = if in_force { "in force then" } else { "not in force by that clock" };
+    Ok((in_force, format!("The node names agreement {id}, {when}: {legal_basis}")))
 }
 
 /// What an item did, in words, where it is not just what its verdict says.

@@ -1,6 +1,7 @@
 //! Verifying a receipt file, step by step. Each step takes what the one before has shown, and the first that fails ends it.
 
 mod known;
+mod shown;
 mod time;
 
 use std::fmt;
@@ -8,10 +9,11 @@ use std::fmt;
 use bytes::Bytes;
 
 use self::known::{Known, canonical};
-use self::time::Time;
+pub use self::shown::{Party, Shown, ShownItem, ShownNotice};
+pub use self::time::Time;
 use super::{EVIDENCE, EVIDENCE_VERSION};
 use crate::directory::SignedHead;
-use crate::id::LeafIndex;
+use crate::id::{LeafIndex, Micros, NetworkId, PartnerId};
 use crate::limits::RECEIPT_BYTES_MAX;
 use crate::manifest::Manifest;
 use crate::proto;
@@ -99,22 +101,28 @@ pub struct Report {
     pub statement: Option<Statement>,
     /// Its place in the log.
     pub leaf: Option<LeafIndex>,
+    /// The network that the receipt is of, where it fails because the trust file is of another one.
+    pub other_network: Option<NetworkId>,
+    /// The same as `proven`, for programs. None unless every step holds.
+    pub shown: Option<Shown>,
 }
 
 /// Verifies a receipt file. It needs no network, no clock and no node; without `trust` it can only say whether the file is
 /// consistent in itself.
 pub fn verify(file: &[u8], trust: Option<&Trust>) -> Report {
-    let mut run = Run { trust, findings: Vec::new() };
+    let mut run = Run { trust, findings: Vec::new(), other_network: None };
     match run.all(file) {
-        Ok((shown, proven)) => Report {
+        Ok((statement, shown, proven)) => Report {
             findings: run.findings,
             outcome: match trust {
                 Some(_) => Outcome::Verified,
                 None => Outcome::NotTied(vec!["the network", "the authority's keys", "the log's key", "witnesses"]),
             },
             proven,
-            statement: Some(shown.statement),
+            statement: Some(statement),
             leaf: Some(shown.leaf),
+            other_network: None,
+            shown: Some(shown),
         },
         Err(Fails(step, text)) => {
             run.findings.push(Finding { step, holds: false, text });
@@ -124,6 +132,8 @@ pub fn verify(file: &[u8], trust: Option<&Trust>) -> Report {
                 proven: Vec::new(),
                 statement: None,
                 leaf: None,
+                other_network: run.other_network,
+                shown: None,
             }
         }
     }
@@ -134,6 +144,7 @@ struct Fails(Step, String);
 struct Run<'t> {
     trust: Option<&'t Trust>,
     findings: Vec<Finding>,
+    other_network: Option<NetworkId>,
 }
 
 /// What the file says, read and not believed.
@@ -149,13 +160,10 @@ struct Read {
 struct Signed {
     /// Of an accepted notice.
     manifest: Option<Manifest>,
+    parties: Vec<(Party, PartnerId)>,
+    moments: Vec<(&'static str, Micros)>,
     proven: Vec<String>,
-}
-
-/// What has been shown to be in the log.
-struct Shown {
-    statement: Statement,
-    leaf: LeafIndex,
+    warnings: Vec<String>,
 }
 
 impl Run<'_> {
@@ -163,17 +171,39 @@ impl Run<'_> {
         self.findings.push(Finding { step, holds: true, text: text.into() });
     }
 
-    fn all(&mut self, file: &[u8]) -> Result<(Shown, Vec<String>), Fails> {
+    fn all(&mut self, file: &[u8]) -> Result<(Statement, Shown, Vec<String>), Fails> {
         let read = self.file(file)?;
         self.inclusion(&read)?;
         if let Some(trust) = self.trust {
-            self.checkpoint(&read, trust)?;
+            self.checkpoint(&read, trust).map_err(|fails| self.of_other_network(&read, fails))?;
         }
-        let known = self.directory(&read)?;
-        let Signed { manifest, mut proven } = self.signature(&read, &known)?;
-        proven.extend(self.items(&read, &known, manifest.as_ref())?);
-        proven.extend(Self::overdue(&read, &known));
-        Ok((Shown { statement: read.statement, leaf: LeafIndex(read.proof.index) }, proven))
+        let known = self.directory(&read).map_err(|fails| self.of_other_network(&read, fails))?;
+        let mut signed = self.signature(&read, &known)?;
+        let items = self.items(&read, &known, signed.manifest.as_ref())?;
+        for item in &items {
+            signed.proven.push(item.text.clone());
+            let recipient = (Party::Recipient, item.partner.clone());
+            if !signed.parties.contains(&recipient) {
+                signed.parties.push(recipient);
+            }
+        }
+        let overdue = Self::overdue(&read, &known);
+        signed.proven.extend(overdue.clone());
+        signed.warnings.extend(overdue);
+        let leaf = LeafIndex(read.proof.index);
+        let shown = Shown {
+            event: read.statement.event_name(),
+            log: read.checkpoint.origin.clone(),
+            leaf,
+            network: known.head.network(),
+            directory_version: known.head.version(),
+            notice: about(&read.statement, signed.manifest.as_ref(), leaf, &items),
+            parties: signed.parties,
+            moments: signed.moments,
+            items,
+            warnings: signed.warnings,
+        };
+        Ok((read.statement, shown, signed.proven))
     }
 
     fn file(&mut self, file: &[u8]) -> Result<Read, Fails> {
@@ -218,6 +248,20 @@ impl Run<'_> {
         }
         self.holds(Step::Inclusion, format!("leaf {index} is in the tree of size {size}"));
         Ok(())
+    }
+
+    /// A receipt of another network fails at its log or at its directory, and nobody need have changed anything.
+    fn of_other_network(&mut self, read: &Read, Fails(step, text): Fails) -> Fails {
+        let claimed = SignedHead::claimed_network(read.evidence.directory_head.clone());
+        let Some((trust, claimed)) = self.trust.zip(claimed).filter(|(trust, own)| trust.network() != *own) else {
+            return Fails(step, text);
+        };
+        self.other_network = Some(claimed);
+        let expected = trust.network();
+        Fails(
+            step,
+            format!("expected a receipt of network {expected}, as the trust file says, found one of {claimed}"),
+        )
     }
 
     /// With a trust file the log's keys come from there, and from nowhere else.
@@ -307,17 +351,31 @@ impl Run<'_> {
                 let (manifest, originator, key) =
                     known.notice(accepted, &read.evidence.notice, read.statement.observed_at).map_err(fails)?;
                 self.holds(Step::Signature, format!("{originator} signed the notice with key {key}"));
+                let observed_at = read.statement.observed_at;
                 let mut proven = vec![
                     format!("{originator} sent the notice {} ({}).", manifest.reference, accepted.notice),
                     format!("{origin} accepted it at {} by its own clock.", Time(read.statement.observed_at)),
                 ];
-                // A node whose clocks disagree goes by the other one; so this is shown, and does not fail.
-                if let Err(refusal) = manifest.in_time(read.statement.observed_at) {
-                    proven.push(format!("By that clock it was not in time: {}.", refusal.message));
-                }
                 known.at_home(accepted.originator, origin).map_err(fails)?;
-                proven.extend(known.agreements_of(accepted, read.statement.observed_at).map_err(fails)?);
-                Ok(Signed { manifest: Some(manifest), proven })
+                // A node whose clocks disagree goes by the other one; so this is shown, and does not fail.
+                let late = manifest.in_time(observed_at).err();
+                let mut warnings: Vec<_> = late
+                    .map(|refusal| format!("By that clock it was not in time: {}.", refusal.message))
+                    .into_iter()
+                    .collect();
+                proven.extend(warnings.iter().cloned());
+                for (in_force, sentence) in known.agreements_of(accepted, observed_at).map_err(fails)? {
+                    warnings.extend((!in_force).then(|| sentence.clone()));
+                    proven.push(sentence);
+                }
+                let moments = vec![
+                    ("issued_at", manifest.issued_at),
+                    ("accepted_at", observed_at),
+                    ("expires_at", manifest.expires_at),
+                    ("retain_until", accepted.retain_until),
+                ];
+                let parties = vec![(Party::Originator, originator)];
+                Ok(Signed { manifest: Some(manifest), parties, moments, proven, warnings })
             }
             other => {
                 if !read.evidence.notice.is_empty() {
@@ -333,7 +391,10 @@ impl Run<'_> {
                             format!("{recipient} signed at {} by its own clock.", Time(signed_at)),
                             format!("{origin} had that word at {} by its own.", Time(read.statement.observed_at)),
                         ];
-                        Ok(Signed { manifest: None, proven })
+                        let parties = vec![(Party::Recipient, recipient)];
+                        let moments =
+                            vec![("signed_at", signed_at), ("acknowledged_at", read.statement.observed_at)];
+                        Ok(Signed { manifest: None, parties, moments, proven, warnings: Vec::new() })
                     }
                     _ => {
                         self.holds(Step::Signature, "stated by the node alone");
@@ -343,7 +404,11 @@ impl Run<'_> {
                             }
                             _ => format!("{origin} stated {}.", read.statement.event_name()),
                         }];
-                        Ok(Signed { manifest: None, proven })
+                        let mut moments = vec![("stated_at", read.statement.observed_at)];
+                        if let Event::Expired(expired) = other {
+                            moments.push(("deadline", expired.deadline));
+                        }
+                        Ok(Signed { manifest: None, parties: Vec::new(), moments, proven, warnings: Vec::new() })
                     }
                 }
             }
@@ -357,13 +422,29 @@ impl Run<'_> {
             .then(|| format!("The directory in force then was to be renewed by {}.", Time(due)))
     }
 
-    fn items(&mut self, read: &Read, known: &Known, manifest: Option<&Manifest>) -> Result<Vec<String>, Fails> {
+    fn items(&mut self, read: &Read, known: &Known, manifest: Option<&Manifest>) -> Result<Vec<ShownItem>, Fails> {
         let fails = |text: String| Fails(Step::Items, text);
-        let mut proven = Vec::new();
+        let mut items = Vec::new();
         for item in &read.evidence.items {
-            proven.push(known.item(&read.statement.event, item, manifest).map_err(fails)?);
+            items.push(known.item(&read.statement.event, item, manifest).map_err(fails)?);
         }
         self.holds(Step::Items, format!("{} shown, all committed to by the statement", read.evidence.items.len()));
-        Ok(proven)
+        Ok(items)
     }
+}
+
+/// The one notice that a receipt is about, if it is one.
+fn about(
+    statement: &Statement,
+    manifest: Option<&Manifest>,
+    leaf: LeafIndex,
+    items: &[ShownItem],
+) -> Option<ShownNotice> {
+    if let Event::Accepted(accepted) = &statement.event {
+        let reference = manifest.map(|manifest| manifest.reference.clone());
+        return Some(ShownNotice { id: accepted.notice, leaf, reference });
+    }
+    let mut notices = items.iter().filter_map(|item| item.outcome.as_ref()).map(|(_, notice)| notice);
+    let first = notices.next()?;
+    notices.all(|other| other == first).then(|| first.clone())
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::id::Micros;
 
 /// A moment in UTC, RFC 3339 with microseconds.
-pub(super) struct Time(pub(super) Micros);
+pub struct Time(pub Micros);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
