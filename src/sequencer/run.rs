@@ -279,11 +279,32 @@ impl Run {
     }
 
     async fn decided(&mut self, proposals: Vec<Proposal>) -> Result<Vec<Answer>, Stopped> {
-        let all = |answer| Ok(vec![answer; proposals.len()]);
         if self.away.is_some() {
-            return all(Answer::Away);
+            return Ok(vec![Answer::Away; proposals.len()]);
         }
-        let Some(known) = self.known(names(&proposals)).await? else { return all(Answer::Away) };
+        let Some((known, damaged)) = self.known(names(&proposals)).await? else {
+            return Ok(vec![Answer::Away; proposals.len()]);
+        };
+        if damaged.is_empty() {
+            return self.judged(proposals, known).await;
+        }
+        // A damaged name costs the notices that have it, and nobody else's.
+        let of_damaged = |proposal: &Proposal| {
+            let names = names(std::slice::from_ref(proposal));
+            names.iter().find(|name| damaged.contains(name)).map(|(originator, reference)| {
+                let what = format!("the name {reference} of partner {}", originator.0);
+                Answer::Refused(self.parts.counts.integrity.damaged(None, &what))
+            })
+        };
+        let refused: Vec<_> = proposals.iter().map(of_damaged).collect();
+        let sound = proposals.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none());
+        let mut answers = self.judged(sound.map(|(proposal, _)| proposal).collect(), known).await?.into_iter();
+        let each = |refused: Option<Answer>| refused.or_else(|| answers.next()).unwrap_or(Answer::Unknown);
+        Ok(refused.into_iter().map(each).collect())
+    }
+
+    async fn judged(&mut self, proposals: Vec<Proposal>, known: Known) -> Result<Vec<Answer>, Stopped> {
+        let all = |answer| Ok(vec![answer; proposals.len()]);
         if !self.full {
             let expire = !self.clocks.alarm_if_apart();
             match self.stated(&proposals, &known, expire).await? {
@@ -404,20 +425,30 @@ impl Run {
     }
 
     /// None: the store is away.
-    async fn known(&mut self, names: Vec<Name>) -> Result<Option<Known>, Stopped> {
-        if names.is_empty() {
-            return Ok(Some(Known::new()));
-        }
-        let found = match self.writer.named(&names).await {
-            Ok(found) => found,
-            Err(ReadError::Unavailable(cause)) => {
-                self.goes_away(&cause);
-                return Ok(None);
+    /// What these names were given to, and those of which that cannot be read because it is damaged. None: the store is away.
+    async fn known(&mut self, names: Vec<Name>) -> Result<Option<(Known, Vec<Name>)>, Stopped> {
+        let (mut all, mut damaged) = (Known::new(), Vec::new());
+        let mut asked = if names.is_empty() { Vec::new() } else { vec![names] };
+        while let Some(names) = asked.pop() {
+            match self.writer.named(&names).await {
+                Ok(found) => {
+                    let pairs = names.into_iter().zip(found);
+                    all.extend(
+                        pairs.filter_map(|(name, known)| known.map(|known| (name, (known.seq, known.notice)))),
+                    );
+                }
+                Err(ReadError::Unavailable(cause)) => {
+                    self.goes_away(&cause);
+                    return Ok(None);
+                }
+                // One of them is damaged: each by itself shows which.
+                Err(ReadError::Damaged(_)) if names.len() > 1 => {
+                    asked.extend(names.into_iter().map(|name| vec![name]));
+                }
+                Err(ReadError::Damaged(_)) => damaged.extend(names),
             }
-            Err(error) => return Err(Stopped::Fatal(error.to_string())),
-        };
-        let pairs = names.into_iter().zip(found);
-        Ok(Some(pairs.filter_map(|(name, known)| known.map(|known| (name, (known.seq, known.notice)))).collect()))
+        }
+        Ok(Some((all, damaged)))
     }
 
     /// Decides everything at one moment and builds the batch, changing nothing.

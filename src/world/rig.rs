@@ -187,6 +187,7 @@ struct Changes {
     notice: Option<NoticeChange>,
     tile: Option<TileChange>,
     base: Option<BaseChange>,
+    damaged_name: Option<String>,
 }
 
 impl Tamper {
@@ -196,6 +197,11 @@ impl Tamper {
 
     pub(crate) fn notices(&self, change: impl Fn(Seq, &mut StoredNotice) + Send + 'static) {
         self.change.lock().expect("no panic").notice = Some(Box::new(change));
+    }
+
+    /// From now on the writer finds damage where it looks for a name with this reference.
+    pub(crate) fn damage_name(&self, reference: &str) {
+        self.change.lock().expect("no panic").damaged_name = Some(reference.into());
     }
 
     pub(crate) fn base(&self, change: impl Fn(&mut Vec<u8>) + Send + 'static) {
@@ -210,7 +216,8 @@ impl Tamper {
 #[async_trait]
 impl Store for Tamper {
     async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
-        Ok(Box::new(SpiedWriter { inner: self.inner.writer().await?, calls: self.calls.clone() }))
+        let inner = self.inner.writer().await?;
+        Ok(Box::new(SpiedWriter { inner, calls: self.calls.clone(), change: self.change.clone() }))
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -281,6 +288,7 @@ impl Store for Tamper {
 struct SpiedWriter {
     inner: Box<dyn Writer>,
     calls: Calls,
+    change: Arc<Mutex<Changes>>,
 }
 
 #[async_trait]
@@ -289,6 +297,10 @@ impl Writer for SpiedWriter {
         self.inner.head()
     }
     async fn named(&mut self, names: &[Name]) -> Result<Vec<Option<Known>>, ReadError> {
+        let damaged = self.change.lock().expect("no panic").damaged_name.clone();
+        if names.iter().any(|(_, reference)| Some(reference.as_str()) == damaged.as_deref()) {
+            return Err(ReadError::Damaged("a name".into()));
+        }
         self.inner.named(names).await
     }
     async fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {

@@ -156,3 +156,21 @@ async fn fault_84_one_damaged_statement_costs_no_other_of_its_chunk_its_receipt(
         .collect();
     assert_eq!(reasons, [Ok((second - 1, true)), Err(Reason::StoredDamage), Ok((second + 1, true))]);
 }
+
+#[tokio::test]
+async fn fault_84_a_damaged_name_is_reported_to_who_has_it_and_ends_no_node() {
+    let node = Node::start().await;
+    let chunk: Vec<_> = (0..3)
+        .map(|nth| node.rig.world.signed(node.rig.world.draft("FR", &format!("FR/{nth}"), &["DE"])))
+        .map(|notice| Submission { envelope: notice.envelope, parts: notice.parts })
+        .collect();
+    node.exchange.submit(&node.caller("FR"), chunk[..2].to_vec()).await;
+    node.rig.tamper.damage_name("FR/1");
+    for _ in 0..3 {
+        let (taken, _) = node.exchange.submit(&node.caller("FR"), chunk.clone()).await;
+        let [Taken::Receipt { .. }, Taken::Refused(refusal), Taken::Receipt { .. }] = &taken[..] else {
+            panic!("{taken:?}")
+        };
+        assert_eq!(refusal.reason, Reason::StoredDamage);
+    }
+}

@@ -115,7 +115,7 @@ pub(super) fn notice_file_bytes(rows: &Connection) -> Result<u64, ReadError> {
 
 /// What a name was given to.
 pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
-    let aside = "SELECT seq, id FROM notices
+    let aside = "SELECT seq, id, originator, reference FROM notices
          WHERE seq >= (SELECT names_before FROM writer) AND originator = ?1 AND reference = ?2";
     // Both are asked, whatever the first one says: the second looks through a thousand notices, which whoever asks could measure.
     let in_table = named_in_table(rows, name)?;
@@ -125,7 +125,7 @@ pub(super) fn named(rows: &Connection, name: &Name) -> Result<Option<Known>, Rea
 
 /// The same, where the name is in its table.
 pub(super) fn named_in_table(rows: &Connection, name: &Name) -> Result<Option<Known>, ReadError> {
-    let in_table = "SELECT seq, id FROM names LEFT JOIN notices USING (seq)
+    let in_table = "SELECT seq, id, notices.originator, notices.reference FROM names LEFT JOIN notices USING (seq)
          WHERE names.originator = ?1 AND names.reference = ?2";
     known(rows, in_table, name)
 }
@@ -137,7 +137,14 @@ fn known(rows: &Connection, sql: &str, (originator, reference): &Name) -> Result
     // To the end, though there is one at most: who looks through rows must not be done sooner where it finds something.
     while let Some(row) = found.next()? {
         let seq = seq(row, 0)?;
-        known = Some(Known { seq, notice: notice_id(row, 1, seq)? });
+        let notice = notice_id(row, 1, seq)?;
+        // A name is derived from its notice, which has the last word: one that leads to another notice is damaged.
+        if row.get_ref(2)?.as_i64() != Ok(i64::from(originator.0))
+            || row.get_ref(3)?.as_str() != Ok(reference.as_str())
+        {
+            return Err(damaged(seq.0, "accepted a notice of another name"));
+        }
+        known = Some(Known { seq, notice });
     }
     Ok(known)
 }
