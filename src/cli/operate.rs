@@ -9,6 +9,7 @@ use liaison_client::Operator;
 use liaison_protocol::directory::BadDirectory;
 use liaison_protocol::id::Micros;
 use liaison_protocol::proto::GetStatusResponse;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,6 +34,16 @@ pub(super) struct Serve {
     check: bool,
 }
 
+/// Keys and notices are in memory, and nothing of it is written down when the process breaks. It can still be read under /proc by its
+/// own user, as before (`PR_SET_DUMPABLE`): that is how its memory is measured.
+fn no_core_dumps() -> std::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // Some systems hand dumps to a program whatever the limit: then there is no heap and no stack in them (core(5)). Where /proc
+    // cannot be written, the limit is all there is.
+    let _ = std::fs::write("/proc/self/coredump_filter", "0");
+    Ok(())
+}
+
 impl Serve {
     pub(super) async fn run(self, output: &mut Output) -> Result<Exit, Failure> {
         let settings = Settings::read(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
@@ -51,6 +62,7 @@ impl Serve {
         if self.check {
             return check(&settings, output).map_err(failure);
         }
+        no_core_dumps().map_err(|error| Failure::failed(format!("the limit of core dumps: {error}")))?;
         let clock = Arc::new(SystemClock::new());
         let telemetry = Telemetry::install(&settings.audit, clock.clone()).map_err(|error| {
             let to = match &settings.audit {

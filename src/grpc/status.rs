@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use liaison_protocol::reason::{Class, Refusal};
+use http::HeaderMap;
+use liaison_protocol::reason::{Class, Reason, Refusal};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
 
+/// Where details travel (gRPC over HTTP/2).
+const DETAILS: &str = "grpc-status-details-bin";
 /// The domain of all reasons.
 const DOMAIN: &str = "liaison";
 /// A sentence may quote what a caller sent; it is cut here, so that details stay below 4 KiB.
@@ -51,7 +54,28 @@ fn code(class: Class) -> Code {
         Class::Unavailable => Code::Unavailable,
         Class::DataLoss => Code::DataLoss,
         Class::Internal => Code::Internal,
+        Class::Unimplemented => Code::Unimplemented,
     }
+}
+
+/// The reason for a status that the library under us made, which gives none. It makes them of what a caller sent, before any
+/// service of ours sees it. None: it has one, there is no refusal, or it tells of the line and not of the call.
+pub(super) fn reasoned(headers: &HeaderMap) -> Option<Status> {
+    let refused = headers.get(Status::GRPC_STATUS).is_some_and(|code| code != "0");
+    if !refused || headers.contains_key(DETAILS) {
+        return None;
+    }
+    let status = Status::from_header_map(headers)?;
+    let reason = match status.code() {
+        Code::Unimplemented => Reason::UnknownMethod,
+        Code::NotFound => Reason::NotFound,
+        Code::OutOfRange | Code::ResourceExhausted => Reason::TooLarge,
+        Code::InvalidArgument | Code::Internal => Reason::Malformed,
+        Code::Unknown => Reason::Defect,
+        _ => return None,
+    };
+    let message = if status.message().is_empty() { reason.meaning() } else { status.message() };
+    Some(of(&Refusal::new(reason, message)))
 }
 
 /// A serialized `google.rpc.Status`, for one of many in a stream: what a unary call would have answered.

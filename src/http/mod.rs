@@ -3,6 +3,7 @@
 
 mod health;
 pub mod metrics;
+mod places;
 mod process;
 
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use liaison_protocol::id::Micros;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use crate::clock::SharedClock;
 use crate::counts::Counts;
@@ -27,9 +27,11 @@ use crate::exchange::Exchange;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Audit;
 
+use places::Places;
+
 pub use health::{Facts, Unready, unready};
 
-/// A scraper, its twin and an operator's browser; more than this are nobody's.
+/// A scraper, its twin and an operator's browser; more than this are nobody's, and the oldest of them gives way.
 const CONNECTIONS_MAX: usize = 32;
 /// One request and its answer. Whoever takes longer is cut off.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
@@ -124,9 +126,8 @@ pub async fn serve(listener: TcpListener, ops: Arc<Ops>, shutdown: Shutdown) {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
         .with_state(ops);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::default();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             biased;
             () = shutdown.stopping() => return,
@@ -136,10 +137,10 @@ pub async fn serve(listener: TcpListener, ops: Arc<Ops>, shutdown: Shutdown) {
             clock.until(clock.monotonic() + ACCEPT_PAUSE).await;
             continue;
         };
-        let (router, clock) = (router.clone(), clock.clone());
+        let (router, clock, place) = (router.clone(), clock.clone(), places.enter(CONNECTIONS_MAX));
         shutdown.spawn_for_caller("ops request", async move {
-            let _place = place;
             tokio::select! {
+                () = place.lost() => {}
                 () = answer(tcp, router) => {}
                 () = clock.until(clock.monotonic() + REQUEST_MAX) => {}
             }

@@ -1,9 +1,12 @@
 //! The ops port of a real node.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use liaison::clock::{Clock as _, SystemClock};
 use liaison::http::metrics::{Kind, METRICS};
 use liaison_protocol::proto::Verdict;
+use tokio::io::AsyncWriteExt as _;
 use tonic::Code;
 
 use super::{ask, watched};
@@ -151,4 +154,37 @@ async fn a_node_that_is_asked_to_stop_says_that_it_is_not_ready_until_it_has_sto
     assert!(said.1.starts_with("draining: "), "{said:?}");
     drop((streaming, fr));
     assert!(node.ended().await.success());
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_the_ops_port_from_answering() {
+    let network = watched(&["FR"]);
+    let node = network.start().await;
+    let mut idle = Vec::new();
+    for nth in 0..100 {
+        let mut line = tokio::net::TcpStream::connect(&node.ops).await.unwrap();
+        if nth % 2 == 0 {
+            // Half a request, of which the rest never comes.
+            line.write_all(b"GET /livez HT").await.unwrap();
+        }
+        idle.push(line);
+        if nth >= 31 {
+            let clock = SystemClock::new();
+            assert_eq!(ask(&node, "/livez").await, (200, "live\n".into()));
+            assert!(clock.monotonic() < Duration::from_secs(5), "nobody's time has to run out for it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_107_a_node_that_breaks_leaves_no_memory_behind() {
+    let network = watched(&["FR"]);
+    let node = network.start().await;
+    let of_process = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", node.id())).unwrap();
+    let limits = of_process("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert_eq!(of_process("coredump_filter").trim(), "00000000");
+    // What measures it still reads it.
+    assert!(of_process("status").contains("VmHWM:"));
 }

@@ -178,9 +178,14 @@ async fn fault_42_what_is_larger_than_its_limit_by_one_byte_is_refused() {
     let refused = fr.raw.call(SUBMIT, declared.into()).await.unwrap_err();
     assert_eq!((refused.code, &*refused.reason), (Code::InvalidArgument, "MALFORMED"));
 
-    // Beyond four megabytes the transport refuses before anything is read; it has its own code and no reason of ours.
+    // Beyond four megabytes a message is refused by its length, before anything is read.
     let refused = fr.raw.call(SUBMIT, vec![0; (4 << 20) + 1].into()).await.unwrap_err();
-    assert_eq!((refused.code, &*refused.reason), (Code::OutOfRange, ""));
+    assert_eq!((refused.code, &*refused.reason), (Code::ResourceExhausted, "TOO_LARGE"));
+    assert_eq!(refused.metadata["limit"], (4 << 20).to_string());
+    for method in ["/liaison.v1.ExchangeService/Nothing", "/nobody.v1.Service/Nothing", "/"] {
+        let refused = fr.raw.call(method, vec![0].into()).await.unwrap_err();
+        assert_eq!((refused.code, &*refused.reason), (Code::Unimplemented, "UNKNOWN_METHOD"), "{method}");
+    }
     assert_eq!(fr.log_size().await, size);
 
     // What just fits is taken.

@@ -19,6 +19,7 @@ fn code(class: Class) -> &'static str {
         Class::Unavailable => "UNAVAILABLE",
         Class::DataLoss => "DATA_LOSS",
         Class::Internal => "INTERNAL",
+        Class::Unimplemented => "UNIMPLEMENTED",
     }
 }
 
@@ -26,8 +27,12 @@ fn page() -> String {
     let mut page = String::from(
         "# Errors\n\n\
          Every status carries `google.rpc.ErrorInfo` with domain `liaison`, one of these reasons, and metadata a program may branch on; \
-         `next` in it is the last column here. BadRequest, PreconditionFailure and RetryInfo stand beside it where they fit. A message \
-         larger than a call takes (4 MiB) is refused by the transport with OUT_OF_RANGE and without a reason.\n\n\
+         `next` in it is the last column here. BadRequest, PreconditionFailure and RetryInfo stand beside it where they fit.\n\n\
+         What is no gRPC is told so by HTTP as well, with the same details in its headers: another method than POST by 405, another \
+         content-type than `application/grpc` or `application/grpc+proto` by 415. Without a reason are only: headers of more than 4 KiB, \
+         which HTTP/2 answers by itself with 431; a call whose line is cut off, which ends with RST_STREAM, GOAWAY or the connection \
+         (event `h2.abuse` or `conn.limited`); a stream beyond the hundredth of a line (REFUSED_STREAM: the same call may pass later); a \
+         deadline that has passed (DEADLINE_EXCEEDED or CANCELLED); and what the operator's socket answers to a call that is malformed.\n\n\
          `liaison errors lookup REASON` prints a row.\n\n\
          | reason | status | means | next |\n|---|---|---|---|\n",
     );

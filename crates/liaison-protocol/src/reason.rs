@@ -27,6 +27,8 @@ pub enum Class {
     DataLoss,
     /// A defect of the node.
     Internal,
+    /// Nothing of that kind is served or spoken here.
+    Unimplemented,
 }
 
 macro_rules! reasons {
@@ -89,6 +91,12 @@ reasons! {
     TooLarge "TOO_LARGE" ResourceExhausted
         "The message is larger than its limit."
         "Send less in one message; the limit is in the answer.";
+    UnknownMethod "UNKNOWN_METHOD" Unimplemented
+        "No service here has this method."
+        "Call a method of docs/PROTOCOL.md; reflection lists what is served.";
+    NotSpoken "NOT_SPOKEN" Unimplemented
+        "The request is compressed, or is no gRPC in protobuf."
+        "POST with content-type application/grpc and without compression.";
     SignatureMissing "SIGNATURE_MISSING" Unauthenticated
         "The envelope carries an empty signature."
         "Sign the envelope.";

@@ -7,11 +7,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use liaison_protocol::reason::{Reason, Refusal};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::Room;
-use crate::grpc::REQUEST_BYTES_MAX;
+use crate::grpc::{REQUEST_BYTES_MAX, status};
 
 pub(super) struct Incoming {
     inner: Body,
@@ -57,11 +58,17 @@ impl http_body::Body for Incoming {
         if this.parked.is_none() {
             let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
+                None if this.framing.is_within() => {
+                    let cut = Refusal::new(Reason::Malformed, "the request ends in the middle of a message");
+                    return Poll::Ready(Some(Err(status::of(&cut))));
+                }
                 other => return Poll::Ready(other),
             };
             match frame.into_data() {
                 Ok(data) => {
-                    this.framing.feed(&data);
+                    if let Err(refusal) = this.framing.feed(&data) {
+                        return Poll::Ready(Some(Err(status::of(&refusal))));
+                    }
                     this.parked = Some(data);
                 }
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
@@ -95,16 +102,18 @@ struct Framing {
 const HEAD_BYTES: usize = 5;
 
 impl Framing {
-    fn feed(&mut self, mut data: &[u8]) {
+    /// Err: a message that is compressed, too large, or none.
+    fn feed(&mut self, mut data: &[u8]) -> Result<(), Refusal> {
         while !data.is_empty() {
             if self.left == 0 {
                 let (head, rest) = data.split_at(data.len().min(HEAD_BYTES - self.head.len()));
                 self.head.extend_from_slice(head);
                 data = rest;
-                if let [_, length @ ..] = &*self.head
+                if let [flag, length @ ..] = &*self.head
                     && let Ok(length) = <[u8; 4]>::try_from(length)
                 {
                     self.length = u32::from_be_bytes(length) as usize;
+                    judge(*flag, self.length)?;
                     self.left = self.length;
                     self.head.clear();
                 }
@@ -114,11 +123,30 @@ impl Framing {
                 data = &data[taken..];
             }
         }
+        Ok(())
     }
 
-    /// Length of the message that has begun and is not whole. One that is too large is refused by its length and gathered nowhere.
+    /// Whether more must come.
+    fn is_within(&self) -> bool {
+        self.left > 0 || !self.head.is_empty()
+    }
+
+    /// Length of the message that has begun and is not whole.
     fn under_way(&self) -> usize {
-        if self.left == 0 || self.length > REQUEST_BYTES_MAX { 0 } else { self.length }
+        if self.left == 0 { 0 } else { self.length }
+    }
+}
+
+/// What the head of a message tells: one that is too large is refused by its length and gathered nowhere.
+fn judge(flag: u8, length: usize) -> Result<(), Refusal> {
+    match flag {
+        0 if length > REQUEST_BYTES_MAX => {
+            let message = format!("a message of {length} bytes; a call takes {REQUEST_BYTES_MAX}");
+            Err(Refusal::new(Reason::TooLarge, message).with("limit", REQUEST_BYTES_MAX))
+        }
+        0 => Ok(()),
+        1 => Err(Refusal::new(Reason::NotSpoken, "a message is compressed")),
+        _ => Err(Refusal::new(Reason::Malformed, "the byte before a message is neither 0 nor 1")),
     }
 }
 
@@ -137,14 +165,24 @@ mod tests {
             let mut framing = Framing::default();
             let mut seen = Vec::new();
             for piece in all.chunks(step) {
-                framing.feed(piece);
+                framing.feed(piece).unwrap();
                 seen.push(framing.under_way());
             }
             assert_eq!(seen.last(), Some(&0), "in pieces of {step}");
+            assert!(!framing.is_within());
             assert!(seen.iter().all(|bytes| [0, 7, 10, 300].contains(bytes)), "in pieces of {step}: {seen:?}");
         }
+        for (begins, reason) in [
+            (&message(REQUEST_BYTES_MAX + 1)[..200], Reason::TooLarge),
+            (&[1, 0, 0, 0, 1, 7], Reason::NotSpoken),
+            (&[2, 0, 0, 0, 1, 7], Reason::Malformed),
+        ] {
+            let mut framing = Framing::default();
+            assert_eq!(framing.feed(begins).unwrap_err().reason, reason);
+            assert_eq!(framing.under_way(), 0, "refused and not gathered");
+        }
         let mut framing = Framing::default();
-        framing.feed(&message(REQUEST_BYTES_MAX + 1)[..200]);
-        assert_eq!(framing.under_way(), 0, "too large: refused and not gathered");
+        framing.feed(&message(10)[..12]).unwrap();
+        assert!(framing.is_within());
     }
 }

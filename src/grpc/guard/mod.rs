@@ -3,6 +3,7 @@
 
 mod incoming;
 mod outgoing;
+mod spoken;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -144,6 +145,9 @@ where
         if let Some(why) = self.guard.answers.stopping.get() {
             return refuse(why);
         }
+        if let Some(response) = spoken::refused(&request) {
+            return Box::pin(async move { Ok(response) });
+        }
         let place = match line.call() {
             Ok(place) => place,
             Err(limit) => return refuse(&limited(&*line, limit)),
@@ -162,6 +166,9 @@ where
                 response = response => response?,
             };
             times.answered(method, line.monotonic().saturating_sub(began));
+            if let Some(status) = status::reasoned(response.headers()) {
+                return Ok(status.into_http());
+            }
             Ok(response.map(|body| Body::new(Outgoing::new(body, line, place, answers))))
         })
     }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use liaison_protocol::reason::Refusal;
+use tonic::Status;
 
 use super::{Answer, Answers, OnLine, Room, status};
 
@@ -43,10 +44,22 @@ impl<B> Outgoing<B> {
     fn last_word(&mut self, why: &Refusal) -> Frame<Bytes> {
         self.over = true;
         self.rest = Bytes::new();
-        let mut trailers = HeaderMap::new();
-        // Our own statuses always fit into headers.
-        let _ = status::of(why).add_header(&mut trailers);
-        Frame::trailers(trailers)
+        trailing(&status::of(why))
+    }
+}
+
+fn trailing(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    // Our own statuses always fit into headers.
+    let _ = status.add_header(&mut trailers);
+    Frame::trailers(trailers)
+}
+
+/// A status that the library made has its reason too.
+fn reasoned(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.trailers_ref().and_then(status::reasoned) {
+        Some(status) => trailing(&status),
+        None => frame,
     }
 }
 
@@ -86,7 +99,7 @@ where
             }
             Err(trailers) => {
                 this.over = true;
-                Poll::Ready(Some(Ok(trailers)))
+                Poll::Ready(Some(Ok(reasoned(trailers))))
             }
         }
     }

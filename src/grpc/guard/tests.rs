@@ -148,8 +148,13 @@ impl Service<http::Request<Body>> for Streams {
     }
 }
 
+/// A request as gRPC makes it.
+fn request(body: Body) -> http::Request<Body> {
+    http::Request::post("/").header("content-type", "application/grpc").body(body).unwrap()
+}
+
 async fn call(guard: &Guard, line: &Arc<Played>, bytes: usize) -> http::Response<Body> {
-    let mut request = http::Request::new(Body::empty());
+    let mut request = request(Body::empty());
     request.extensions_mut().insert(line.clone());
     guard.layer(Streams(bytes)).call(request).await.unwrap()
 }
@@ -276,7 +281,7 @@ async fn fault_42_a_request_waits_for_room_before_its_bytes_are_gathered() {
     let (guard, line) = (guard(), played(9, 100_000));
     let begin = || {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
-        let mut request = http::Request::new(Body::new(Sent(receiver)));
+        let mut request = request(Body::new(Sent(receiver)));
         request.extensions_mut().insert(line.clone());
         (sender, guard.layer(Reads).call(request))
     };
@@ -317,9 +322,113 @@ async fn a_call_is_timed_when_it_is_answered_and_one_that_is_turned_away_is_not(
     });
     let mut guarded = guard.layer(service);
     for _ in 0..2 {
-        let mut request = http::Request::get("/liaison.v1.A/B").body(Body::empty()).unwrap();
+        let mut request = request(Body::empty());
+        *request.uri_mut() = "/liaison.v1.A/B".parse().unwrap();
         request.extensions_mut().insert(line.clone());
         guarded.call(request).await.unwrap();
     }
     assert_eq!(*times.0.lock().unwrap(), [("/liaison.v1.A/B".len(), Duration::from_millis(7))]);
+}
+
+/// Refuses as the library under us does: without a reason.
+#[derive(Clone)]
+struct Refuses(Code, bool);
+
+struct Ends(Option<http::HeaderMap>);
+
+impl http_body::Body for Ends {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, tonic::Status>>> {
+        Poll::Ready(self.0.take().map(|trailers| Ok(http_body::Frame::trailers(trailers))))
+    }
+}
+
+impl Service<http::Request<Body>> for Refuses {
+    type Response = http::Response<Ends>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        let status = tonic::Status::new(self.0, "as it is");
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).unwrap();
+        let mut response = http::Response::new(Ends(self.1.then(|| headers.clone())));
+        if !self.1 {
+            *response.headers_mut() = headers;
+        }
+        std::future::ready(Ok(response))
+    }
+}
+
+fn reason(headers: &http::HeaderMap) -> Option<String> {
+    use tonic_types::StatusExt as _;
+    Some(tonic::Status::from_header_map(headers)?.get_details_error_info()?.reason)
+}
+
+#[tokio::test]
+async fn every_status_has_a_reason_whoever_made_it() {
+    for (code, expected) in [
+        (Code::Unimplemented, Some("UNKNOWN_METHOD")),
+        (Code::NotFound, Some("NOT_FOUND")),
+        (Code::OutOfRange, Some("TOO_LARGE")),
+        (Code::ResourceExhausted, Some("TOO_LARGE")),
+        (Code::Internal, Some("MALFORMED")),
+        (Code::InvalidArgument, Some("MALFORMED")),
+        (Code::Unknown, Some("DEFECT")),
+        // They tell of the line.
+        (Code::Cancelled, None),
+        (Code::DeadlineExceeded, None),
+    ] {
+        for trailing in [false, true] {
+            let (guard, line) = (guard(), played(9, 1 << 20));
+            let mut request = request(Body::empty());
+            request.extensions_mut().insert(line.clone());
+            let mut response = guard.layer(Refuses(code, trailing)).call(request).await.unwrap();
+            let found = match trailing {
+                false => reason(response.headers()),
+                true => reason(&frame(&mut response).await.into_trailers().unwrap()),
+            };
+            assert_eq!(found.as_deref(), expected, "{code:?}, {trailing}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_or_is_compressed_is_refused_before_it_is_read() {
+    let build = |method: &str, kind: &str, encoding: &str| {
+        let request = http::Request::builder().method(method).uri("/");
+        let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
+        let request = if encoding.is_empty() { request } else { request.header("grpc-encoding", encoding) };
+        request.body(Body::empty()).unwrap()
+    };
+    for (method, kind, encoding, http) in [
+        ("POST", "application/grpc", "", None),
+        ("POST", "application/grpc+proto", "identity", None),
+        ("POST", "Application/gRPC; x=y", "", None),
+        ("POST", "application/grpc", "gzip", Some(200)),
+        ("POST", "application/grpc", "zstd", Some(200)),
+        ("POST", "", "", Some(415)),
+        ("POST", "text/plain", "", Some(415)),
+        ("POST", "application/json", "", Some(415)),
+        ("POST", "application/grpc+json", "", Some(415)),
+        ("POST", "application/grpc-web", "", Some(415)),
+        ("GET", "application/grpc", "", Some(405)),
+        ("OPTIONS", "", "", Some(405)),
+    ] {
+        let (guard, line) = (guard(), played(9, 1 << 20));
+        let mut request = build(method, kind, encoding);
+        request.extensions_mut().insert(line.clone());
+        let response = guard.layer(Streams(1)).call(request).await.unwrap();
+        let refused = reason(response.headers()).map(|reason| (reason, response.status().as_u16()));
+        assert_eq!(refused, http.map(|http| ("NOT_SPOKEN".into(), http)), "{method} {kind} {encoding}");
+    }
 }
