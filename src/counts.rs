@@ -68,6 +68,8 @@ pub struct Counts {
     pub no_reserve: Flag,
     /// The store cannot be reached: nothing is taken.
     pub store_away: Flag,
+    /// The node came up without a writer and signs nothing.
+    pub recovering: Flag,
     /// Wall clock and monotonic clock have come apart.
     pub clocks_apart: Flag,
     /// A file that is watched cannot be looked at: the file system does not answer.
@@ -94,6 +96,7 @@ impl Default for Counts {
             store_full: Flag::default(),
             no_reserve: Flag::default(),
             store_away: Flag::default(),
+            recovering: Flag::default(),
             clocks_apart: Flag::default(),
             files_stalled: Flag::default(),
             integrity: Integrity::default(),

@@ -1,6 +1,7 @@
 //! The node and the command of Liaison, a gateway that moves signed notices between agencies and proves what became of each.
 //! `docs/ARCHITECTURE.md` opens with the path of a notice through these rooms.
 
+pub mod anchor;
 pub mod app;
 pub mod authority;
 pub mod cli;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 // The rooms under the names by which the world's files call them.
-use liaison::{clock, counts, policy, sequencer, state, store};
+use liaison::{anchor, clock, counts, policy, sequencer, state, store};
 
 /// Short: what must be told apart differs by more than what longer runs would add.
 fn short() -> Criterion {

@@ -13,7 +13,7 @@ mod traffic;
 mod world;
 
 // The rooms under the names by which the world's files call them.
-use liaison::{clock, counts, policy, sequencer, state, store};
+use liaison::{anchor, clock, counts, policy, sequencer, state, store};
 
 use crate::node::Node;
 use crate::traffic::ORIGINATORS;

@@ -51,7 +51,7 @@ impl Node {
             entropy: Box::new(Numbered(0)),
             transmitted: transmitted.clone(),
             counts: Arc::clone(&counts),
-            anchor: None,
+            anchor: crate::anchor::Anchored::Nowhere,
             rebase_after: sequencer::REBASE_AFTER,
         };
         let (running, run) = sequencer::recover(parts).await.expect("a store without a history");

@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::files::Exclusions;
-use super::{CannotServe, Read};
+use super::{CannotServe, Read, history};
 use crate::config::{AuditTo, Settings, regular};
-use crate::store::sqlite::{SqliteOptions, SqliteStore};
+use crate::sequencer::Judgement;
 
 /// A PKCS #8 key in PEM is a few hundred bytes.
 const KEY_BYTES_MAX: u64 = 64 << 10;
@@ -22,10 +22,12 @@ pub struct Checked {
     pub directory: u64,
     /// A node with this configuration is running: its ports and its store are in use, as they should be, and were not tried.
     pub running: bool,
+    /// Why a start would come up without a writer. None: it would not, or the node is running.
+    pub recovering: Option<String>,
 }
 
 /// Says what a start would say, and changes nothing: no folder is made, no port is kept.
-pub fn check(settings: &Settings) -> Result<Checked, CannotServe> {
+pub async fn check(settings: &Settings) -> Result<Checked, CannotServe> {
     let read = Read::all(settings)?;
     let running = UnixStream::connect(&settings.operator).is_ok();
     if !running {
@@ -38,16 +40,19 @@ pub fn check(settings: &Settings) -> Result<Checked, CannotServe> {
         }
         writable(&settings.data).map_err(bad("node.data", &settings.data))?;
     }
-    Exclusions::check(settings, read.newest().head().name())?;
+    let anchor = history::anchor(settings, &read.origin)?;
+    Exclusions::check(settings, anchor.whole(), read.newest().head().name())?;
+    let mut recovering = None;
     if !running {
-        let store = settings.data.join("liaison.db");
-        if store.exists() {
-            SqliteStore::open(&store, SqliteOptions::default())?;
+        if let Judgement::Broken(why) =
+            history::judged(settings, &anchor, &read.origin, read.log_key.verifier()).await?
+        {
+            recovering = Some(why.to_string());
         }
         free("listen.partners", settings.partners)?;
         settings.ops.map_or(Ok(()), |address| free("ops.listen", address))?;
     }
-    Ok(Checked { directory: read.newest().head().version().0, running })
+    Ok(Checked { directory: read.newest().head().version().0, running, recovering })
 }
 
 /// Whether files can be made in a folder, or in the nearest one above it that is there.

@@ -31,9 +31,15 @@ pub(super) fn identities(directory: &Directory) -> Identities {
     Identities::new(directory.head().name().clone(), partners.chain(nodes), signing)
 }
 
-/// The directory that the log says is in force; the first one where the log has adopted none.
-pub(super) fn in_force(directories: &[Arc<Directory>], view: &View) -> Result<Arc<Directory>, CannotServe> {
+/// The directory that the log says is in force. Where the log has adopted none, the first one, which it adopts next; a node that
+/// is recovering adopts none, and judges by the newest.
+pub(super) fn in_force(
+    directories: &[Arc<Directory>],
+    view: &View,
+    recovering: bool,
+) -> Result<Arc<Directory>, CannotServe> {
     let wanted = match view.head() {
+        None if recovering => directories.last(),
         None => directories.first(),
         Some(head) => directories.iter().find(|directory| HeadName::from(directory.head()) == head),
     };

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio::sync::oneshot;
 
 use super::spine::{self, Spine};
-use super::{CannotServe, Read};
+use super::{CannotServe, Read, history};
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::counts::Counts;
@@ -57,10 +57,12 @@ impl Inside {
     pub async fn start(settings: &Settings, clock: SharedClock) -> Result<Self, CannotServe> {
         let read = Read::all(settings)?;
         let network = read.newest().head().name().clone();
-        let store = spine::open_store(settings, &clock).await?;
+        let anchor = history::anchor(settings, &read.origin)?;
+        let store = history::open(settings, &anchor, &clock).await?;
         let Spine { exchange, stopped, .. } = Spine::start(spine::Parts {
             settings,
-            store: Arc::new(store),
+            anchor,
+            store,
             directories: &read.directories,
             origin: read.origin,
             log_key: read.log_key,

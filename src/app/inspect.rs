@@ -3,26 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use liaison_protocol::id::{Hash, Micros, Seq};
+use liaison_protocol::id::{Hash, Micros, Origin, Seq};
 use liaison_protocol::statement::Statement;
+use liaison_protocol::tlog::checkpoint::VerifierKey;
 use liaison_protocol::tlog::hash;
 use liaison_protocol::tlog::tree::Tree;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::files::watched::files_of;
+use super::history;
 use super::revocations::{AUTHORITY_BYTES_MAX, believe, ders};
-use crate::config::{Revocation, regular};
+use crate::anchor::Anchored;
+use crate::config::{Revocation, Settings, regular};
 use crate::peer::ListedAuthority;
-use crate::sequencer::tree_of;
+use crate::sequencer::{Judgement, tree_of};
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{Head, Store as _, Stored, WriterError};
 use crate::tls::Limits;
 
 /// The store's file in a data folder.
 pub const STORE_FILE: &str = "liaison.db";
-/// The file in a data folder that keeps the last signed checkpoint apart from the store.
-pub const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Statements of a store that are looked at together.
 const PAGE_BYTES: usize = 4 << 20;
@@ -43,6 +44,21 @@ pub fn holder(data: &Path) -> std::io::Result<Option<String>> {
 /// Whether the room that the store keeps, so that it can be given up, is all there.
 pub fn reserve_is_whole(data: &Path) -> bool {
     SqliteStore::reserve_is_whole(&data.join(STORE_FILE), &SqliteOptions::default())
+}
+
+/// What a start would make of what is stored, by reading alone. Some: it would come up without a writer, and why. An error is
+/// what a start would be refused for.
+pub async fn judged(
+    settings: &Settings,
+    anchor: &Anchored,
+    origin: &Origin,
+    key: &VerifierKey,
+) -> Result<Option<String>, String> {
+    match history::judged(settings, anchor, origin, key).await {
+        Ok(Judgement::Broken(why)) => Ok(Some(why.to_string())),
+        Ok(Judgement::Fresh | Judgement::Sound(_)) => Ok(None),
+        Err(refused) => Err(refused.to_string()),
+    }
 }
 
 /// What one authority's revocation lists come to, as they lie in the files.

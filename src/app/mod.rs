@@ -4,6 +4,7 @@ mod check;
 mod directory;
 mod files;
 mod guard;
+mod history;
 pub mod inside;
 pub mod inspect;
 mod operator;
@@ -12,6 +13,7 @@ mod revocations;
 mod spine;
 
 pub use check::{Checked, check};
+pub use history::make_anchor;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +29,7 @@ use liaison_protocol::tlog::checkpoint::LogKey;
 use liaison_protocol::trust::Trust;
 use tokio::sync::{Notify, watch};
 
+use crate::anchor::Anchored;
 use crate::clock::SharedClock;
 use crate::config::folder::{BadFolder, open_all};
 use crate::config::{Settings, regular};
@@ -168,11 +171,11 @@ pub struct App {
     settings: Settings,
     clock: SharedClock,
     read: Read,
+    anchor: Anchored,
     store: Arc<dyn Store>,
     identities: Arc<ArcSwap<Identities>>,
     exclusions: files::Exclusions,
     door: Door,
-    operator: tokio::net::UnixListener,
     ops: Arc<Ops>,
     ops_port: Option<tokio::net::TcpListener>,
     counts: Arc<Counts>,
@@ -208,8 +211,10 @@ impl App {
             problem: error.to_string(),
         };
         std::fs::create_dir_all(&settings.data).map_err(data)?;
+        let anchor = history::anchor(&settings, &read.origin)?;
         let network = read.newest().head().name();
-        let exclusions = files::Exclusions::read(&settings, network, read.credentials.clone(), clock.clone())?;
+        let exclusions =
+            files::Exclusions::read(&settings, anchor.whole(), network, read.credentials.clone(), clock.clone())?;
         let identities = exclusions.apply(directory::identities(read.newest()));
         let identities = Arc::new(ArcSwap::from_pointee(identities));
         let acceptor = Arc::new(Acceptor::new(read.credentials.clone(), identities.clone(), clock.clone()));
@@ -219,7 +224,6 @@ impl App {
         let limits =
             Limits { connections_per_address: per_address.unwrap_or(limits.connections_per_address), ..limits };
         let door = Door::bind(settings.partners, acceptor, limits)
-            .await
             .map_err(bind("listen.partners", settings.partners.to_string()))?;
         let ops_port = match settings.ops {
             Some(address) => {
@@ -228,19 +232,16 @@ impl App {
             }
             None => None,
         };
-        // Nothing is made before it is known that nobody else is here.
-        let store = spine::open_store(&settings, &clock).await?;
-        let operator = operator::bind(&settings.operator)
-            .map_err(bind("listen.operator", settings.operator.display().to_string()))?;
+        let store = history::open(&settings, &anchor, &clock).await?;
         let counts = Arc::new(Counts::default());
         Ok(Self {
             ops: Ops::new(counts.clone(), audit, clock.clone()),
             read,
-            store: Arc::new(store),
+            anchor,
+            store,
             identities,
             exclusions,
             door,
-            operator,
             ops_port,
             counts,
             asked_to_reload: Arc::default(),
@@ -273,6 +274,7 @@ impl App {
         let Read { trust, directories: known, origin, log_key, credentials } = self.read;
         let starting = Spine::start(spine::Parts {
             settings: &self.settings,
+            anchor: self.anchor,
             store: self.store,
             directories: &known,
             origin: origin.clone(),
@@ -292,6 +294,12 @@ impl App {
             }
         };
 
+        // What is stored has been judged, and nobody else writes: now there is something to ask for.
+        let socket = operator::bind(&self.settings.operator).map_err(|source| CannotServe::Bind {
+            key: "listen.operator",
+            address: self.settings.operator.display().to_string(),
+            source,
+        })?;
         let bind = |source| CannotServe::Bind {
             key: "listen.partners",
             address: self.settings.partners.to_string(),
@@ -325,7 +333,7 @@ impl App {
             self.clock.clone(),
             self.settings.clone(),
         );
-        back.spawn("operator", operator::serve(self.operator, Arc::new(console), back.clone()));
+        back.spawn("operator", operator::serve(socket, Arc::new(console), back.clone()));
 
         let (ready_or_not, is_ready) = watch::channel(false);
         let routes = grpc::partner_routes(exchange.clone(), is_ready, &front).routes();
@@ -336,7 +344,8 @@ impl App {
         back.spawn("guard", guard::watch(guard.clone(), self.clock.clone(), back.clone()));
         let at_the_end = guard.clone();
         let counts = self.counts.clone();
-        let incoming = self.door.open(&front, exchange.gathering()).inspect(move |_| counts.lines.add(1));
+        let incoming =
+            self.door.open(&front, exchange.gathering()).map_err(bind)?.inspect(move |_| counts.lines.add(1));
         let stopping = front.clone();
         front.spawn("grpc", async move {
             let server =

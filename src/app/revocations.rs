@@ -2,9 +2,7 @@
 //! one by a restart. A list that is not believed changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +15,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use super::CannotServe;
 use super::files::look::{Look, Stalled};
 use super::files::watched::{Reader, Watched, files_of};
+use crate::anchor::Anchor;
 use crate::config::{Revocation, regular};
 use crate::peer::{
     BadList, LIST_BYTES_MAX, ListNumber, ListPlace, ListedAuthority, RevocationList, RevocationLists,
@@ -28,18 +27,12 @@ const FILE_BYTES_MAX: u64 = 2 * LIST_BYTES_MAX as u64;
 /// A certificate of an authority in PEM, with room for comments.
 pub(super) const AUTHORITY_BYTES_MAX: u64 = 64 << 10;
 
-/// What lists are remembered in, in the data folder: a line for each list ever seen.
-const MEMORY_BYTES_MAX: u64 = 16 << 20;
-
 /// Lists of one configured file or folder, kept as they were last read: two hundred authorities with large lists. What lies behind is
 /// not read.
 const PLACE_BYTES_MAX: usize = 64 << 20;
 
 /// An operator has this long, or a quarter of the list's life if that is shorter, to find out why the next list does not come.
 const ALARM_BEFORE_US: i64 = 24 * Micros::HOUR;
-
-/// The file beside the store with the highest number seen of each list.
-const MEMORY: &str = "revocation-lists";
 
 /// All configured lists.
 pub(super) struct Revocations {
@@ -85,7 +78,11 @@ pub(super) struct ListsRead {
 
 impl Revocations {
     /// Reads the authorities and what is remembered of their lists, and no list yet.
-    pub(super) fn open(configured: &[Revocation], data: &Path, read: Reader) -> Result<Self, CannotServe> {
+    pub(super) fn open(
+        configured: &[Revocation],
+        anchor: Option<Arc<Anchor>>,
+        read: Reader,
+    ) -> Result<Self, CannotServe> {
         let mut authorities = Vec::with_capacity(configured.len());
         for Revocation { authority, lists } in configured {
             let bad =
@@ -100,7 +97,7 @@ impl Revocations {
         Ok(Self {
             configured: authorities,
             in_force: BTreeMap::new(),
-            memory: Memory::open(data.join(MEMORY))?,
+            memory: Memory::open(anchor)?,
             alarmed: BTreeSet::new(),
             reader: read,
         })
@@ -281,36 +278,33 @@ pub(super) fn ders(file: &Path, read: Reader) -> io::Result<Vec<Vec<u8>>> {
     if lists.is_empty() { Err(io::Error::other("it holds no list")) } else { Ok(lists) }
 }
 
-/// The highest number of each list, on disk: one line for each, `authority part number digest` in hexadecimal.
+/// The highest number of each list, kept in the anchor, where no backup of the store brings back older ones: one line for each,
+/// `authority part number digest` in hexadecimal.
 struct Memory {
-    file: PathBuf,
+    /// None: it is damaged, and the node that is coming up signs nothing. What is read now counts, and is not kept.
+    anchor: Option<Arc<Anchor>>,
     known: BTreeMap<ListPlace, (ListNumber, Hash)>,
 }
 
 impl Memory {
-    fn open(file: PathBuf) -> Result<Self, CannotServe> {
-        let bad = |problem: String| CannotServe::File { key: "node.data", path: file.clone(), problem };
-        let text = match regular::read_text(&file, MEMORY_BYTES_MAX) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(bad(error.to_string())),
-        };
+    fn open(anchor: Option<Arc<Anchor>>) -> Result<Self, CannotServe> {
         let mut known = BTreeMap::new();
-        for (nth, line) in text.lines().enumerate() {
+        for line in anchor.iter().flat_map(|anchor| anchor.content().lists) {
             let words: Vec<_> = line.split(' ').collect();
             let entry = match words[..] {
                 [authority, part, number, digest] => entry(authority, part, number, digest),
                 _ => None,
             };
-            let (place, seen) = entry.ok_or_else(|| {
-                bad(format!(
-                    "line {} cannot be read; it guards against revocation lists that were rolled back",
-                    nth + 1
-                ))
+            let (place, seen) = entry.ok_or_else(|| CannotServe::File {
+                key: "log.anchor",
+                path: anchor.as_ref().map(|anchor| anchor.path().to_owned()).unwrap_or_default(),
+                problem: format!(
+                    "the line `revocation-list {line}` cannot be read; it guards against revocation lists that were rolled back"
+                ),
             })?;
             known.insert(place, seen);
         }
-        Ok(Self { file, known })
+        Ok(Self { anchor, known })
     }
 
     fn remember(&mut self, place: ListPlace, number: ListNumber, digest: Hash) -> io::Result<()> {
@@ -318,18 +312,13 @@ impl Memory {
             return Ok(());
         }
         self.known.insert(place, (number, digest));
-        let mut text = String::new();
-        for (place, (number, digest)) in &self.known {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        let line = |(place, (number, digest)): (&ListPlace, &(ListNumber, Hash))| {
             let (authority, part) = (place.authority.to_hex(), place.part.to_hex());
             // A number of zero has no octets.
-            let _ = writeln!(text, "{authority} {part} 00{} {}", to_hex(number.octets()), digest.to_hex());
-        }
-        let half = self.file.with_extension("new");
-        let mut file = fs::File::create(&half)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&half, &self.file)?;
-        fs::File::open(self.file.parent().unwrap_or(Path::new(".")))?.sync_all()
+            format!("{authority} {part} 00{} {}", to_hex(number.octets()), digest.to_hex())
+        };
+        anchor.keep_lists(self.known.iter().map(line).collect())
     }
 }
 

@@ -2,49 +2,25 @@
 //! after it, or never.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use liaison_protocol::directory::Directory;
 use liaison_protocol::id::Origin;
 use liaison_protocol::tlog::checkpoint::LogKey;
 use tokio::sync::oneshot;
 
-use super::{CannotServe, directory, inspect};
+use super::{CannotServe, directory};
+use crate::anchor::Anchored;
 use crate::clock::{SharedClock, SystemEntropy};
 use crate::config::Settings;
 use crate::counts::Counts;
 use crate::exchange::{self, Directories, Exchange};
 use crate::sequencer::{self, Recovered, Transmitted};
-use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{Store, WriterError};
-
-/// A store that another program keeps locked is asked again after so long.
-const LOCKED_PAUSE: Duration = Duration::from_secs(1);
-
-/// Opens the store for a start. Another program's lock is waited for, and said; everything else refuses the start.
-pub(super) async fn open_store(settings: &Settings, clock: &SharedClock) -> Result<SqliteStore, WriterError> {
-    let mut waited = false;
-    loop {
-        match SqliteStore::open(&settings.data.join(inspect::STORE_FILE), SqliteOptions::default()) {
-            Err(WriterError::Busy(why)) => {
-                if !std::mem::replace(&mut waited, true) {
-                    tracing::warn!(target: "audit", event = "store_away", why);
-                }
-                clock.until(clock.monotonic() + LOCKED_PAUSE).await;
-            }
-            opened => {
-                if waited {
-                    tracing::warn!(target: "audit", event = "store_back");
-                }
-                return opened;
-            }
-        }
-    }
-}
+use crate::store::Store;
 
 /// What a spine is made of.
 pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) anchor: Anchored,
     pub(super) store: Arc<dyn Store>,
     pub(super) directories: &'a [Arc<Directory>],
     pub(super) origin: Origin,
@@ -64,7 +40,7 @@ pub(super) struct Spine {
 impl Spine {
     /// Recovers what is stored, and adopts what the folder of directories holds beyond it.
     pub(super) async fn start(parts: Parts<'_>) -> Result<Self, CannotServe> {
-        let Parts { settings, store, directories: known, origin, log_key, counts, clock } = parts;
+        let Parts { settings, anchor, store, directories: known, origin, log_key, counts, clock } = parts;
         let transmitted = Arc::new(Transmitted::default());
         let sequencer::Running { sequencer, view, recovered, stopped } = sequencer::start(sequencer::Parts {
             store: store.clone(),
@@ -74,11 +50,13 @@ impl Spine {
             entropy: Box::new(SystemEntropy::new()),
             transmitted: transmitted.clone(),
             counts: counts.clone(),
-            anchor: Some(settings.data.join(inspect::CHECKPOINT_FILE)),
+            anchor,
             rebase_after: sequencer::REBASE_AFTER,
         })
         .await?;
-        let in_force = directory::in_force(known, &view.read().unwrap_or_else(PoisonError::into_inner))?;
+        let recovering = recovered.recovering.is_some();
+        let in_force =
+            directory::in_force(known, &view.read().unwrap_or_else(PoisonError::into_inner), recovering)?;
         let directories = Arc::new(Directories::new(in_force, known.iter().cloned()));
         let exchange = Arc::new(Exchange::new(exchange::Parts {
             node: settings.node.clone(),
@@ -92,7 +70,10 @@ impl Spine {
             clock: clock.clone(),
             entropy: Box::new(SystemEntropy::new()),
         }));
-        directory::adopt_all(&exchange, known, &clock).await?;
+        // Without a writer nothing can be stated, so nothing new comes into force.
+        if !recovering {
+            directory::adopt_all(&exchange, known, &clock).await?;
+        }
         Ok(Self { exchange, recovered, stopped })
     }
 }

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::{Exit, Failure, Output, output};
+use crate::app;
 use crate::clock::{Clock as _, SystemClock};
+use crate::config::Settings;
 use pin::Pin;
 
 /// The log of the node that you are connected to.
@@ -25,6 +27,30 @@ pub(super) enum LogCommand {
     Checkpoint,
     /// Follow the log for ever: each new checkpoint must be signed, and grown out of the one before.
     Follow(Follow),
+    /// Make this node's anchor anew where it is lost for good: it says how far the log was signed.
+    Anchor(Anchor),
+}
+
+/// Make the anchor of a node of this machine anew, at what its store holds. Put the lost files back instead wherever you can: a store
+/// that is older than what was signed cannot be told any more afterwards, and signing on from it forks the log.
+#[derive(Args)]
+pub(super) struct Anchor {
+    /// The node's configuration.
+    #[arg(long, default_value = "liaison/hub.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Anchor {
+    async fn run(self, output: &mut Output) -> Result<Exit, Failure> {
+        let settings = Settings::read(&self.config).map_err(|bad| Failure::new(Exit::Usage, bad.to_string()))?;
+        let made = app::make_anchor(&settings).await;
+        let (file, size) = made.map_err(|error| Failure::failed(format!("{}: {error}", self.config.display())))?;
+        output.line(format!(" ✔ {}   {size} leaves are signed, as far as the store knows", file.display()));
+        output.line(format!(" Next:  liaison serve --config {}", self.config.display()));
+        output.set("anchor", file.display().to_string());
+        output.set("log_size", size);
+        Ok(Exit::Done)
+    }
 }
 
 /// Follow the log.
@@ -42,14 +68,21 @@ pub(super) struct Follow {
 }
 
 impl LogCommand {
-    pub(super) async fn run(self, context: &Context, output: &mut Output) -> Result<Exit, Failure> {
+    /// `context` says who asks, where somebody must.
+    pub(super) async fn run(
+        self,
+        context: impl FnOnce() -> Result<Context, Failure>,
+        output: &mut Output,
+    ) -> Result<Exit, Failure> {
         match self {
+            Self::Anchor(anchor) => anchor.run(output).await,
             Self::Checkpoint => {
+                let context = context()?;
                 let seen = Seen::newest(&context.connect().await?, &context.trust).await?;
                 seen.print(output);
                 Ok(Exit::Done)
             }
-            Self::Follow(follow) => follow.run(context, output).await,
+            Self::Follow(follow) => follow.run(&context()?, output).await,
         }
     }
 }

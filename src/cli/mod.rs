@@ -81,7 +81,7 @@ enum Command {
     Demo(demo::Demo),
     /// Measure a node of this machine, and what a notice costs it.
     Bench(bench::Bench),
-    /// The newest checkpoint of the log, verified, and following it.
+    /// The newest checkpoint of the log, verified; following it; a node's anchor.
     #[command(subcommand)]
     Log(log::LogCommand),
     /// Everything that helps others to help you, in one file without secrets.
@@ -168,7 +168,7 @@ async fn run(args: Args, output: &mut Output) -> Result<Exit, Failure> {
         Command::Import(command) => command.run(args.context.as_deref(), output).await,
         Command::Demo(command) => command.run(output).await,
         Command::Bench(command) => command.run(output).await,
-        Command::Log(command) => command.run(&context()?, output).await,
+        Command::Log(command) => command.run(context, output).await,
         Command::SupportBundle(command) => command.run(output).await,
         Command::Completions(command) => command.run(output),
         Command::Man(command) => command.run(output),

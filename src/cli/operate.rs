@@ -60,7 +60,7 @@ impl Serve {
             Failure::new(exit, format!("{}: {error}", self.config.display()))
         };
         if self.check {
-            return check(&settings, output).map_err(failure);
+            return check(&settings, output).await.map_err(failure);
         }
         no_core_dumps().map_err(|error| Failure::failed(format!("the limit of core dumps: {error}")))?;
         let clock = Arc::new(SystemClock::new());
@@ -97,6 +97,9 @@ impl Serve {
                     " ✔ node {}   {}   gRPC, mutual TLS 1.3\n ✔ log  {}   {} leaves   directory version {}",
                     ready.node, ready.address, ready.origin, ready.log_size, ready.directory
                 ));
+                if let Some(why) = &ready.recovered.recovering {
+                    output.line(format!(" ! recovering: nothing is taken and nothing is signed: {why}"));
+                }
                 if let Some(ops) = ready.ops {
                     output.line(format!(" ✔ ops  http://{ops}   /livez /readyz /metrics"));
                 }
@@ -110,6 +113,7 @@ impl Serve {
                     "directory_version": ready.directory,
                     "recovered_statements": ready.recovered.statements,
                     "recovered_unsigned": ready.recovered.unsigned,
+                    "recovering": ready.recovered.recovering,
                 }));
                 // Whoever did not start this process does not hear it.
                 let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -123,8 +127,14 @@ impl Serve {
     }
 }
 
-fn check(settings: &Settings, output: &mut Output) -> Result<Exit, CannotServe> {
-    let checked = app::check(settings)?;
+async fn check(settings: &Settings, output: &mut Output) -> Result<Exit, CannotServe> {
+    let checked = app::check(settings).await?;
+    output.set("recovering", checked.recovering.clone());
+    if let Some(why) = &checked.recovering {
+        output.line(format!(" ✘ {}   a start would take nothing and sign nothing: {why}", settings.file.display()));
+        output.line(format!(" Next:  liaison doctor --config {}", settings.file.display()));
+        return Ok(Exit::Failed);
+    }
     output.line(format!(" ✔ {}   directory version {}", settings.file.display(), checked.directory));
     if checked.running {
         output.line(" ! a node with this configuration is running: its ports and its store were not tried");

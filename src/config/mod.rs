@@ -33,7 +33,7 @@ pub struct Settings {
     pub file: PathBuf,
     /// This node, as in the directory.
     pub node: NodeId,
-    /// The folder for the store and the checkpoint file.
+    /// The folder for the store.
     pub data: PathBuf,
     /// Where partners connect.
     pub partners: SocketAddr,
@@ -47,6 +47,8 @@ pub struct Settings {
     pub key: PathBuf,
     /// The log's Ed25519 key, PKCS #8 PEM, readable by the node's user alone.
     pub log_key: PathBuf,
+    /// The folder for the log's anchor, outside the data folder.
+    pub anchor: PathBuf,
     /// The folder with sealed directories.
     pub directory: PathBuf,
     /// The trust file that the first of them is checked against.
@@ -142,6 +144,7 @@ struct RawRevocation {
 #[serde(deny_unknown_fields)]
 struct RawLog {
     key: PathBuf,
+    anchor: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -212,6 +215,7 @@ impl Settings {
         }
         all.extend([
             ("log", "key", path(&self.log_key)),
+            ("log", "anchor", path(&self.anchor)),
             ("directory", "folder", path(&self.directory)),
             ("directory", "trust", path(&self.trust)),
         ]);
@@ -244,6 +248,7 @@ impl Settings {
             certificate: folder.join(raw.tls.certificate),
             key: folder.join(raw.tls.key),
             log_key: folder.join(raw.log.key),
+            anchor: raw.log.anchor.map_or_else(|| apart_from(&data), |path| folder.join(path)),
             directory: folder.join(raw.directory.folder),
             trust: folder.join(raw.directory.trust),
             denied: raw.tls.denied.map(|path| folder.join(path)),
@@ -252,6 +257,11 @@ impl Settings {
             ops,
             audit,
         };
+        if settings.anchor.starts_with(&settings.data) {
+            problems.push(
+                "log.anchor: must lie outside node.data: a backup of the store would bring back an older one with it".into(),
+            );
+        }
         for (nth, revocation) in settings.revocation.iter().enumerate() {
             if revocation.lists.is_empty() {
                 problems.push(format!("tls.revocation[{nth}].lists: expected files or folders"));
@@ -277,6 +287,13 @@ impl Settings {
             false => Err(BadConfig { settings: sound.then(|| Box::new(settings)), ..bad(problems) }),
         }
     }
+}
+
+/// Beside a data folder, under its name and a word: where the anchor lies unless something else is said.
+fn apart_from(data: &Path) -> PathBuf {
+    let mut name = data.file_name().unwrap_or_default().to_owned();
+    name.push("-anchor");
+    data.with_file_name(name)
 }
 
 fn revocation(folder: &Path, raw: RawRevocation) -> Revocation {
@@ -316,7 +333,7 @@ pub fn sample(node: &NodeId, partners: &str) -> String {
          \n\
          [node]\n\
          id = \"{node}\"                            # as in the directory\n\
-         data = \"data\"                            # store and checkpoint file\n\
+         data = \"data\"                            # the store; back it up whole\n\
          \n\
          [listen]\n\
          partners = \"{partners}\"                  # mutual TLS 1.3, gRPC\n\
@@ -331,6 +348,7 @@ pub fn sample(node: &NodeId, partners: &str) -> String {
          \n\
          [log]\n\
          key = \"keys/log.key\"                     # signs checkpoints and nothing else\n\
+         anchor = \"anchor\"                        # how far it has signed; never put back from a backup\n\
          \n\
          [directory]\n\
          folder = \"directory\"                     # a new sealed directory here is adopted within a second\n\

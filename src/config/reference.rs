@@ -37,7 +37,7 @@ pub static KEYS: &[Key] = &[
         kind: "folder",
         default: None,
         bound: "made if it is not there; one running node a folder",
-        meaning: "Where the store `liaison.db` with `liaison.db.notices` and the last signed `checkpoint` lie. Back up all together.",
+        meaning: "Where the store `liaison.db` with the files beside it lies. Back up all of them together.",
         example: "\"data\"",
     },
     Key {
@@ -121,6 +121,16 @@ pub static KEYS: &[Key] = &[
         bound: "closed to group and others; the Ed25519 key that the directory lists for this node's log",
         meaning: "Signs checkpoints and nothing else.",
         example: "\"keys/log.key\"",
+    },
+    Key {
+        section: "log",
+        name: "anchor",
+        kind: "folder",
+        default: Some("beside `node.data`, under its name and `-anchor`"),
+        bound: "outside `node.data`, and not in its backups; `liaison init` makes the anchor in it, and without one no node starts",
+        meaning: "Keeps how far the log was signed and which revocation lists were believed last, twice, in two files named after \
+                  the log. It is what tells a store that was put back from one that is up to date.",
+        example: "\"anchor\"",
     },
     Key {
         section: "directory",

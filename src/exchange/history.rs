@@ -172,7 +172,9 @@ impl Exchange {
                         next = Seq(next.0 + entries.len() as u64);
                         openings.extend(entries.into_iter().filter_map(|entry| Some((entry.seq, entry.opening?))));
                     }
-                    Err(error @ ReadError::Unavailable(_)) => return Err(self.unreadable(None, error)),
+                    Err(error @ (ReadError::Busy(_) | ReadError::Unavailable(_))) => {
+                        return Err(self.unreadable(None, error));
+                    }
                     // One of them is damaged: each by itself shows which.
                     Ok(_) | Err(ReadError::Damaged(_)) => {
                         match self.shown(next).await {

@@ -309,7 +309,7 @@ impl Exchange {
     fn unreadable(&self, leaf: Option<LeafIndex>, error: ReadError) -> Refusal {
         match error {
             ReadError::Damaged(what) => self.damaged(leaf, &what),
-            ReadError::Unavailable(what) => {
+            ReadError::Busy(what) | ReadError::Unavailable(what) => {
                 tracing::error!(what, "the store cannot be read");
                 Refusal::new(Reason::StoreUnavailable, "the store cannot be read now")
                     .retry_after_ms(RETRY_AFTER_MS)

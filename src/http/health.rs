@@ -23,6 +23,8 @@ pub struct Facts {
     pub no_reserve: bool,
     /// The store cannot be reached.
     pub store_away: bool,
+    /// The node came up without a writer.
+    pub recovering: bool,
     /// Wall clock and monotonic clock disagree.
     pub clocks_apart: bool,
     /// Audit events are being lost.
@@ -46,6 +48,8 @@ pub enum Unready {
     NoReserve,
     /// Nothing is taken until another program gives the store back.
     StoreAway,
+    /// There is no writer: what is whole is served, and nothing is signed.
+    Recovering,
     /// New handshakes fail.
     CertificateExpired,
     /// Nothing expires; which clock is right nobody knows.
@@ -65,6 +69,7 @@ impl Unready {
         Self::StoreFull,
         Self::NoReserve,
         Self::StoreAway,
+        Self::Recovering,
         Self::CertificateExpired,
         Self::ClocksApart,
         Self::AuditLosing,
@@ -80,6 +85,7 @@ impl Unready {
             Self::StoreFull => "store_full",
             Self::NoReserve => "no_reserve",
             Self::StoreAway => "store_away",
+            Self::Recovering => "recovering",
             Self::CertificateExpired => "certificate_expired",
             Self::ClocksApart => "clocks_apart",
             Self::AuditLosing => "audit_losing",
@@ -96,6 +102,9 @@ impl Unready {
             Self::StoreFull => "the store has no room: submissions are refused, collecting and acknowledging go on",
             Self::NoReserve => "the store has no reserve and no room to make one: acknowledging may stop, too",
             Self::StoreAway => "the store cannot be reached now: nothing is taken, what is stored is served",
+            Self::Recovering => {
+                "the store is older than what was signed, or damaged: what is whole is served, nothing is taken"
+            }
             Self::CertificateExpired => "the node's certificate has ended: new connections fail, open ones go on",
             Self::ClocksApart => "wall clock and monotonic clock disagree by more than 5 minutes: nothing expires",
             Self::AuditLosing => "audit events are being lost: the sink is blocked or full, traffic goes on",
@@ -113,6 +122,7 @@ impl Unready {
             Self::StoreFull => facts.store_full,
             Self::NoReserve => facts.no_reserve,
             Self::StoreAway => facts.store_away,
+            Self::Recovering => facts.recovering,
             Self::CertificateExpired => facts.certificate_over,
             Self::ClocksApart => facts.clocks_apart,
             Self::AuditLosing => facts.audit_losing,
@@ -150,6 +160,7 @@ mod tests {
             store_full: false,
             no_reserve: false,
             store_away: false,
+            recovering: false,
             clocks_apart: false,
             audit_losing: false,
             files_stalled: false,
@@ -167,6 +178,7 @@ mod tests {
             (Unready::StoreFull, |facts| facts.store_full = true),
             (Unready::NoReserve, |facts| facts.no_reserve = true),
             (Unready::StoreAway, |facts| facts.store_away = true),
+            (Unready::Recovering, |facts| facts.recovering = true),
             (Unready::CertificateExpired, |facts| facts.certificate_over = true),
             (Unready::ClocksApart, |facts| facts.clocks_apart = true),
             (Unready::AuditLosing, |facts| facts.audit_losing = true),

@@ -111,6 +111,7 @@ impl Ops {
             store_full: self.counts.store_full.is_set(),
             no_reserve: self.counts.no_reserve.is_set(),
             store_away: self.counts.store_away.is_set(),
+            recovering: self.counts.recovering.is_set(),
             clocks_apart: self.counts.clocks_apart.is_set(),
             audit_losing: self.audit.is_losing(),
             files_stalled: self.counts.files_stalled.is_set(),

@@ -45,6 +45,39 @@ pub(super) async fn everything(store: &dyn Store, head: &Head) -> Result<View, C
     rest(store, head, Folding::default(), Tree::default()).await
 }
 
+/// As much as can be folded of what lies before `next`, for a node that only serves what is whole: up to the first statement that
+/// is damaged.
+pub(super) async fn prefix(store: &dyn Store, next: Seq) -> View {
+    let mut folding = Folding::default();
+    while folding.next() < next {
+        // A damaged statement spoils the stride that it lies in, so strides get smaller towards it.
+        let mut width = STRIDE.min(next.0 - folding.next().0);
+        let entries = loop {
+            match stride(store, folding.next()..Seq(folding.next().0 + width)).await {
+                Ok(entries) => break entries,
+                Err(_) if width > 1 => width /= 2,
+                Err(_) => return folding.so_far(),
+            }
+        };
+        for entry in entries {
+            if one(store, &mut folding, &entry).await.is_err() {
+                return folding.so_far();
+            }
+        }
+    }
+    folding.so_far()
+}
+
+async fn one(store: &dyn Store, folding: &mut Folding, entry: &Stored) -> Result<(), CannotStart> {
+    let erased = || Diverged { seq: entry.seq, problem: "its opening has been erased".into() };
+    let opening = entry.opening.as_ref().ok_or_else(erased)?;
+    let (needing, missing) = folding.read(entry.seq, opening, &entry.detail)?;
+    if let Some(root) = missing {
+        hand_in(store, folding, entry.seq, root).await?;
+    }
+    Ok(folding.fold(needing)?)
+}
+
 /// Begins with the base. The statement after it commits to it, and lies under the checkpoint like all that follow.
 async fn after_base(store: &dyn Store, head: &Head) -> Result<Option<Folded>, CannotStart> {
     let Some(store::Base { through, pieces }) = store.base().await?.filter(|base| base.through >= head.base) else {
@@ -78,13 +111,7 @@ async fn rest(store: &dyn Store, head: &Head, mut folding: Folding, mut tree: Tr
     let mut strides = stream::iter(strides).buffered(AHEAD);
     while let Some(entries) = strides.next().await {
         for entry in entries? {
-            let erased = || Diverged { seq: entry.seq, problem: "its opening has been erased".into() };
-            let opening = entry.opening.as_ref().ok_or_else(erased)?;
-            let (needing, missing) = folding.read(entry.seq, opening, &entry.detail)?;
-            if let Some(root) = missing {
-                hand_in(store, &mut folding, entry.seq, root).await?;
-            }
-            folding.fold(needing)?;
+            one(store, &mut folding, &entry).await?;
             if entry.seq >= head.base {
                 tree.append(hash::leaf(&entry.leaf.0));
             }

@@ -11,6 +11,7 @@ mod outside;
 mod pace;
 mod published;
 mod recent;
+mod recovering;
 mod run;
 mod startup;
 #[cfg(test)]
@@ -24,11 +25,10 @@ pub use inbox::{Busy, Sequencer};
 pub use published::{Pooled, Published, Stated, pool};
 pub use recent::{Reader, Ready, Recent};
 pub use run::Stopped;
-pub use startup::{CannotStart, Recovered, tree_of};
+pub use startup::{CannotStart, Evidence, Judgement, Recovered, Sound, judge, tree_of};
 pub use tiles::{Tiles, stored_subtree};
 pub use transmitted::Transmitted;
 
-use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use liaison_protocol::id::{Origin, Seq};
@@ -36,10 +36,12 @@ use liaison_protocol::reason::Refusal;
 use liaison_protocol::tlog::checkpoint::LogKey;
 use tokio::sync::oneshot;
 
+use crate::anchor::Anchored;
 use crate::clock::{Entropy, SharedClock};
 use crate::counts::Counts;
 use crate::state::View;
 use crate::store::Store;
+use startup::Started;
 
 /// Statements after which the base is moved: a start folds about so many at most, in about a second.
 pub const REBASE_AFTER: u64 = 500_000;
@@ -79,8 +81,8 @@ pub struct Parts {
     pub transmitted: Arc<Transmitted>,
     /// What it counts.
     pub counts: Arc<Counts>,
-    /// Where the last signed checkpoint is kept apart from the store; None where the store is memory.
-    pub anchor: Option<PathBuf>,
+    /// Where the last signed checkpoint is kept apart from the store.
+    pub anchor: Anchored,
     /// Statements after which the base is moved: [`REBASE_AFTER`], or fewer where a test wants many.
     pub rebase_after: u64,
 }
@@ -134,12 +136,23 @@ pub async fn start(parts: Parts) -> Result<Running, CannotStart> {
 pub async fn recover(parts: Parts) -> Result<(Running, impl Future<Output = ()>), CannotStart> {
     let (sequencer, inbox, publish) = inbox::channel();
     let (ended, stopped) = oneshot::channel();
-    let (run, recovered) = startup::start(parts, inbox, publish).await?;
-    let running = Running { sequencer, view: run.view(), recovered, stopped };
+    let (started, view, recovered) = startup::start(parts, inbox, publish).await?;
+    let running = Running { sequencer, view, recovered, stopped };
     let run = async move {
-        let _ = ended.send(run.run().await);
+        let how = match started {
+            Started::Writing(run) => run.run().await,
+            Started::Recovering(recovering) => recovering.run().await,
+        };
+        let _ = ended.send(how);
     };
     Ok((running, run))
+}
+
+impl Parts {
+    /// What its history is judged by.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence { store: &*self.store, origin: &self.origin, key: self.key.verifier(), anchor: &self.anchor }
+    }
 }
 
 #[cfg(test)]

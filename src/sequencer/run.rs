@@ -7,7 +7,7 @@ mod room;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::anchor::Anchor;
+use super::anchor::Following;
 use super::clocks::Clocks;
 use super::edge::{Built, Edge};
 use super::inbox::{Chunk, Inbox, flatten};
@@ -33,7 +33,7 @@ const BATCH_BYTES_MAX: usize = 32 << 20;
 /// Idle this long, a signed note is stored in a batch of its own.
 const IDLE: Duration = Duration::from_millis(20);
 
-pub(super) use away::first_writer;
+pub(super) use away::Locked;
 
 /// How the sequencer ended.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(super) struct Run {
     edge: Edge,
     /// Signed, and not in the store yet: it travels in the next batch.
     note: Option<StoredNote>,
-    anchor: Option<Anchor>,
+    anchor: Option<Following>,
     clocks: Clocks,
     pace: Pace,
     /// There is no room for notices: submissions are refused, and nothing is tried by itself more than once a second.
@@ -84,9 +84,9 @@ impl Run {
         publish: Publisher,
         tree: Tree,
         view: View,
-        anchor: Option<Anchor>,
     ) -> Self {
         let clocks = Clocks::new(parts.clock.clone());
+        let anchor = parts.anchor.whole().cloned().map(Following::of);
         let since = view.next();
         Self {
             parts,
@@ -170,8 +170,10 @@ impl Run {
             self.parts.counts.turned.happened(monotonic);
             self.parts.counts.clocks_apart.set(self.clocks.apart());
             if let Some(Err(error)) = self.anchor.as_mut().map(|anchor| anchor.tick(monotonic)) {
-                return Stopped::Fatal(format!("checkpoint file: {error}"));
+                return Stopped::Fatal(format!("the anchor: {error}"));
             }
+            let behind = self.anchor.as_ref().is_some_and(Following::is_behind);
+            self.parts.counts.store_full.set(self.full || behind);
         }
     }
 
@@ -273,6 +275,10 @@ impl Run {
     /// One batch: its chunks are answered, or the sequencer stops.
     async fn batch(&mut self, chunks: Vec<Chunk>) -> Result<(), Stopped> {
         let (proposals, routes) = flatten(chunks);
+        if self.anchor.as_ref().is_some_and(Following::is_behind) {
+            routes.answer(vec![Answer::NoRoom; proposals.len()]);
+            return Ok(());
+        }
         let answers = self.decided(proposals).await?;
         routes.answer(answers);
         Ok(())
@@ -424,7 +430,6 @@ impl Run {
         decisions.into_iter().map(answer).collect()
     }
 
-    /// None: the store is away.
     /// What these names were given to, and those of which that cannot be read because it is damaged. None: the store is away.
     async fn known(&mut self, names: Vec<Name>) -> Result<Option<(Known, Vec<Name>)>, Stopped> {
         let (mut all, mut damaged) = (Known::new(), Vec::new());
@@ -437,7 +442,7 @@ impl Run {
                         pairs.filter_map(|(name, known)| known.map(|known| (name, (known.seq, known.notice)))),
                     );
                 }
-                Err(ReadError::Unavailable(cause)) => {
+                Err(ReadError::Busy(cause) | ReadError::Unavailable(cause)) => {
                     self.goes_away(&cause);
                     return Ok(None);
                 }
@@ -479,8 +484,8 @@ impl Run {
                 Err(CommitError::Fatal(cause)) => return Stopped::Fatal(cause),
             }
         }
-        match self.anchor.as_mut().map(Anchor::flush) {
-            Some(Err(error)) => Stopped::Fatal(format!("checkpoint file: {error}")),
+        match self.anchor.as_mut().map(Following::flush) {
+            Some(Err(error)) => Stopped::Fatal(format!("the anchor: {error}")),
             _ => Stopped::Asked,
         }
     }
@@ -528,7 +533,7 @@ mod tests {
         let (_, inbox, publish) = inbox::channel();
         let parts = rig.parts();
         let writer = parts.store.writer().await.expect("free");
-        let mut run = Run::new(parts, writer, inbox, publish, Tree::default(), View::default(), None);
+        let mut run = Run::new(parts, writer, inbox, publish, Tree::default(), View::default());
         run.open_log().await.expect("opens");
         run.decided(vec![Proposal::Adopt(rig.world.head())]).await.expect("adopts");
         for nth in 0..notices {

@@ -119,6 +119,11 @@ impl Folding {
         }
     }
 
+    /// The view of what was folded so far, for whoever only shows it.
+    pub fn so_far(self) -> View {
+        self.view
+    }
+
     /// The view, once everything is folded. It fails where it began with a base and nothing came after that.
     pub fn finish(self) -> Result<View, Diverged> {
         if self.unstated {

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use liaison_protocol::id::Seq;
+use liaison_protocol::tlog::entry::Leaf;
 use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Base, Batch, CommitError, Head, Known, Name, NewEntry, ReadError, Room, SetId, Store, Stored, StoredNote,
-    StoredNotice, Writer, WriterError,
+    Base, Batch, Below, Claim, CommitError, Head, Known, Name, NewEntry, ReadError, Room, SetId, Store, Stored,
+    StoredNote, StoredNotice, Writer, WriterError,
 };
 
 /// What happens to one commit.
@@ -106,7 +107,7 @@ impl FaultyStore {
 
 #[async_trait]
 impl Store for FaultyStore {
-    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
+    async fn claim(&self) -> Result<Box<dyn Claim>, WriterError> {
         let away = {
             let mut plan = self.plan();
             plan.asked += 1;
@@ -114,11 +115,16 @@ impl Store for FaultyStore {
         };
         match away {
             Some(no_writer) => Err(no_writer()),
-            None => {
-                let inner = self.inner.writer().await?;
-                Ok(Box::new(FaultyWriter { inner, store: self.clone(), spent: false, reserve: true }))
-            }
+            None => Ok(Box::new(FaultyClaim { inner: self.inner.claim().await?, store: self.clone() })),
         }
+    }
+
+    async fn below(&self) -> Result<Below, ReadError> {
+        self.inner.below().await
+    }
+
+    async fn head(&self) -> Result<Option<Head>, ReadError> {
+        self.inner.head().await
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -158,12 +164,33 @@ impl Store for FaultyStore {
         self.inner.base().await
     }
 
-    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
-        self.inner.last_note().await
+    async fn last_note_within(&self, size: u64) -> Result<Option<StoredNote>, ReadError> {
+        self.inner.last_note_within(size).await
+    }
+
+    async fn leaves(&self, range: Range<Seq>, max: usize) -> Result<Vec<Leaf>, ReadError> {
+        self.inner.leaves(range, max).await
     }
 
     fn noted(&self) -> watch::Receiver<Option<Head>> {
         self.inner.noted()
+    }
+}
+
+struct FaultyClaim {
+    inner: Box<dyn Claim>,
+    store: FaultyStore,
+}
+
+#[async_trait]
+impl Claim for FaultyClaim {
+    async fn writer(self: Box<Self>) -> Result<Box<dyn Writer>, WriterError> {
+        Ok(Box::new(FaultyWriter {
+            inner: self.inner.writer().await?,
+            store: self.store,
+            spent: false,
+            reserve: true,
+        }))
     }
 }
 

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use liaison_protocol::id::Seq;
+use liaison_protocol::tlog::entry::Leaf;
 use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::watch;
 
 use super::check;
 use super::{
-    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, Room, SetId, Store, Stored,
+    Base, Batch, Claim, CommitError, Erased, Head, Known, Name, NewEntry, ReadError, Room, SetId, Store, Stored,
     StoredNote, StoredNotice, Writer, WriterError,
 };
 
@@ -57,13 +58,17 @@ impl Default for MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
+    async fn claim(&self) -> Result<Box<dyn Claim>, WriterError> {
         let mut rows = self.rows();
         if rows.held {
             return Err(WriterError::Held("another handle of this process".into()));
         }
         rows.held = true;
         Ok(Box::new(MemoryWriter { head: rows.head().copied(), store: self.clone(), reserve: true }))
+    }
+
+    async fn head(&self) -> Result<Option<Head>, ReadError> {
+        Ok(self.rows().head().copied())
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -120,8 +125,17 @@ impl Store for MemoryStore {
         Ok(self.rows().base.clone())
     }
 
-    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
-        Ok(self.rows().notes.values().next_back().cloned())
+    async fn last_note_within(&self, size: u64) -> Result<Option<StoredNote>, ReadError> {
+        let rows = self.rows();
+        let log = rows.notes.keys().next_back().map_or(0, |(log, _)| *log);
+        Ok(rows.notes.range((log, 0)..=(log, size)).next_back().map(|(_, note)| note.clone()))
+    }
+
+    async fn leaves(&self, range: Range<Seq>, max: usize) -> Result<Vec<Leaf>, ReadError> {
+        let rows = self.rows();
+        let end = (range.end.0 as usize).min(rows.entries.len());
+        let start = (range.start.0 as usize).min(end);
+        Ok(rows.entries[start..end].iter().take(max).map(|entry| entry.leaf).collect())
     }
 
     fn noted(&self) -> watch::Receiver<Option<Head>> {
@@ -216,6 +230,14 @@ struct MemoryWriter {
     store: MemoryStore,
     head: Option<Head>,
     reserve: bool,
+}
+
+/// Nothing is written by taking the writer, so a claim is one already.
+#[async_trait]
+impl Claim for MemoryWriter {
+    async fn writer(self: Box<Self>) -> Result<Box<dyn Writer>, WriterError> {
+        Ok(self)
+    }
 }
 
 #[async_trait]

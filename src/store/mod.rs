@@ -1,7 +1,7 @@
 //! What lies on disk, and the one way to change it. A store never decides: it keeps what it is given, whole or not at all, and
 //! says truly what became of a commit.
 //!
-//! The contract, which `contract.rs` tests on every implementation:
+//! The contract, which `contract/` tests on every implementation:
 //!
 //! - A batch is there whole or not at all. After `Ok` it survives whatever this store promises to survive.
 //! - `Batch::first` continues the head; anything else is refused and changes nothing. So is a name or a tile that is there
@@ -226,6 +226,9 @@ pub enum ReadError {
     /// What is there contradicts itself.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// Another program holds a lock that it gives back sooner or later.
+    #[error("the store is locked by another program: {0}")]
+    Busy(String),
     /// Cannot be reached now.
     #[error("the store cannot be read: {0}")]
     Unavailable(String),
@@ -262,11 +265,32 @@ pub enum Room {
     NoReserve,
 }
 
+/// What lies below the rows: a store that keeps the end of its history twice compares the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Below {
+    /// The unfinished end of a commit that nobody was told of, cut off by whoever reads; in the store's own units (for SQLite,
+    /// frames of the write-ahead log). 0: none.
+    pub cut_frames: u64,
+    /// The head after the one batch that only the second copy holds whole. Taking the writer commits that batch.
+    pub ahead: Option<Head>,
+}
+
 /// Reads, for everyone; hands out the one writer. The contract stands above.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Takes the one right to append. Its first act is a commit of its own.
-    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError>;
+    /// Takes the one right to append, and writes nothing: what is stored can be judged while nobody changes it.
+    async fn claim(&self) -> Result<Box<dyn Claim>, WriterError>;
+    /// Claims, and goes on to write at once.
+    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
+        self.claim().await?.writer().await
+    }
+    /// Judges what lies below the rows, by reading alone. Damage there is [`ReadError::Damaged`] and names its file. The answer
+    /// holds while nobody writes.
+    async fn below(&self) -> Result<Below, ReadError> {
+        Ok(Below::default())
+    }
+    /// Where the history stands, whether or not a note of it is stored; None before the first batch.
+    async fn head(&self) -> Result<Option<Head>, ReadError>;
     /// The entries of a range, ascending, as many as fit into `bytes_max` but at least one if there is any.
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError>;
     /// The notices that these statements accepted, in the order asked, as many as fit into `bytes_max` but at least one; None where
@@ -286,9 +310,23 @@ pub trait Store: Send + Sync + 'static {
     /// The base committed last.
     async fn base(&self) -> Result<Option<Base>, ReadError>;
     /// The checkpoint of the highest head whose note is stored.
-    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError>;
+    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
+        self.last_note_within(u64::MAX).await
+    }
+    /// The checkpoint of the highest head of the newest log whose note is stored and that has at most `size` leaves.
+    async fn last_note_within(&self, size: u64) -> Result<Option<StoredNote>, ReadError>;
+    /// The leaves of a range, ascending, at most `max`, without a look at what opens them. It ends before the first that is not
+    /// there.
+    async fn leaves(&self, range: Range<Seq>, max: usize) -> Result<Vec<Leaf>, ReadError>;
     /// The newest head whose note is stored: what may be shown by those who do not write.
     fn noted(&self) -> watch::Receiver<Option<Head>>;
+}
+
+/// The right to become the writer. Dropping it gives the right back.
+#[async_trait]
+pub trait Claim: Send {
+    /// Begins to write. Its first act is a commit of its own.
+    async fn writer(self: Box<Self>) -> Result<Box<dyn Writer>, WriterError>;
 }
 
 /// The one right to append. Dropping it gives the right back.

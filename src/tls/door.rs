@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use super::acceptor::{Accepted, Acceptor, Refused};
@@ -26,22 +26,28 @@ const WAITING_LINES_MAX: usize = 16;
 /// queue; a shorter pause would burn the processor that is needed to get out of the shortage.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// A bound listener. Nothing is accepted before it is opened.
+/// Connections that the system holds until they are accepted.
+const BACKLOG: u32 = 1_024;
+
+/// An address that is this process's. Until it is opened, whoever connects is refused.
 pub struct Door {
-    listener: TcpListener,
+    socket: TcpSocket,
     acceptor: Arc<Acceptor>,
     lines: Lines,
 }
 
 impl Door {
-    /// Binds; clients can connect and wait from here.
-    pub async fn bind(address: SocketAddr, acceptor: Arc<Acceptor>, limits: Limits) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, acceptor, lines: Lines::new(limits) })
+    /// Takes the address, and does not listen yet: a client that connected now would wait for a node that may never serve.
+    pub fn bind(address: SocketAddr, acceptor: Arc<Acceptor>, limits: Limits) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self { socket, acceptor, lines: Lines::new(limits) })
     }
 
     /// Where it listens, with the port the system chose when none was asked for.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.socket.local_addr()
     }
 
     /// Its connections: to count, and to end those of a peer.
@@ -49,11 +55,12 @@ impl Door {
         self.lines.clone()
     }
 
-    /// Begins to accept; lines rest as `gathering` says. Dropping what is returned closes the listener, as does the end of `shutdown`'s stage; lines stay open.
-    pub fn open(self, shutdown: &Shutdown, gathering: &Gathering) -> Incoming {
+    /// Begins to listen and to accept; lines rest as `gathering` says. Dropping what is returned closes the listener, as does the end of `shutdown`'s stage; lines stay open.
+    pub fn open(self, shutdown: &Shutdown, gathering: &Gathering) -> io::Result<Incoming> {
         let (sender, waiting) = mpsc::channel(WAITING_LINES_MAX);
         let stage = shutdown.clone();
-        let Self { listener, acceptor, lines } = self;
+        let Self { socket, acceptor, lines } = self;
+        let listener = socket.listen(BACKLOG)?;
         let entrance = Entrance { acceptor, lines, gathering: gathering.clone() };
         shutdown.spawn("door", async move {
             tokio::select! {
@@ -63,7 +70,7 @@ impl Door {
                 () = accept_for_ever(|| listener.accept(), &entrance, &sender, &stage) => {}
             }
         });
-        Incoming { lines: waiting }
+        Ok(Incoming { lines: waiting })
     }
 }
 
@@ -220,6 +227,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
     use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
 
     /// Whoever waits makes the time pass.
     #[derive(Default)]

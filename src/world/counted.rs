@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use liaison_protocol::id::Seq;
+use liaison_protocol::tlog::entry::Leaf;
 use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::watch;
 
 use crate::store::{
-    Base, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError,
+    Base, Claim, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, WriterError,
 };
 
 /// What was read since it was asked last.
@@ -47,8 +48,13 @@ impl Counted {
 
 #[async_trait]
 impl Store for Counted {
-    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
-        self.inner.writer().await
+    async fn claim(&self) -> Result<Box<dyn Claim>, WriterError> {
+        self.inner.claim().await
+    }
+
+    async fn head(&self) -> Result<Option<Head>, ReadError> {
+        self.count("head");
+        self.inner.head().await
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -92,8 +98,14 @@ impl Store for Counted {
         self.inner.base().await
     }
 
-    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
-        self.inner.last_note().await
+    async fn last_note_within(&self, size: u64) -> Result<Option<StoredNote>, ReadError> {
+        self.count("last_note_within");
+        self.inner.last_note_within(size).await
+    }
+
+    async fn leaves(&self, range: Range<Seq>, max: usize) -> Result<Vec<Leaf>, ReadError> {
+        self.count("leaves");
+        self.inner.leaves(range, max).await
     }
 
     fn noted(&self) -> watch::Receiver<Option<Head>> {

@@ -1,7 +1,6 @@
 //! A sequencer on a store that can be broken, spied on and tampered with, started as often as a test crashes it.
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,20 +9,22 @@ use liaison_protocol::id::{LeafIndex, Origin, Seq};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::signer::{Ed25519Signer, SignError, Signer};
 use liaison_protocol::tlog::checkpoint::{Checkpoint, LogKey, SignedNote};
+use liaison_protocol::tlog::entry::Leaf;
 use liaison_protocol::tlog::hash;
 use liaison_protocol::tlog::proof;
 use liaison_protocol::tlog::tile::TileId;
 use tokio::sync::watch;
 
 use super::{PlayedClock, PlayedEntropy, World, log_signer};
+use crate::anchor::Anchored;
 use crate::counts::Counts;
 use crate::sequencer::{self, Answer, CannotStart, Parts, Published, Running, Sequencer, Stated, Transmitted};
 use crate::state::Proposal;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Base, Batch, CommitError, Head, Known, Name, ReadError, Room, SetId, Store, Stored, StoredNote, StoredNotice,
-    Writer, WriterError,
+    Base, Batch, Claim, CommitError, Head, Known, Name, ReadError, Room, SetId, Store, Stored, StoredNote,
+    StoredNotice, Writer, WriterError,
 };
 
 /// What has been called, in order.
@@ -38,7 +39,7 @@ pub(crate) struct Rig {
     pub(crate) tamper: Tamper,
     pub(crate) transmitted: Arc<Transmitted>,
     pub(crate) calls: Calls,
-    pub(crate) anchor: Option<PathBuf>,
+    pub(crate) anchor: Anchored,
     pub(crate) counts: Arc<Counts>,
     /// Statements after which the base is moved.
     pub(crate) rebase_after: u64,
@@ -59,7 +60,7 @@ impl Rig {
             tamper,
             transmitted: Arc::default(),
             calls,
-            anchor: None,
+            anchor: Anchored::Nowhere,
             counts: Arc::default(),
             rebase_after: sequencer::REBASE_AFTER,
             starts: Default::default(),
@@ -215,9 +216,13 @@ impl Tamper {
 
 #[async_trait]
 impl Store for Tamper {
-    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
-        let inner = self.inner.writer().await?;
-        Ok(Box::new(SpiedWriter { inner, calls: self.calls.clone(), change: self.change.clone() }))
+    async fn claim(&self) -> Result<Box<dyn Claim>, WriterError> {
+        let (inner, calls, change) = (self.inner.claim().await?, self.calls.clone(), self.change.clone());
+        Ok(Box::new(SpiedClaim { inner, calls, change }))
+    }
+
+    async fn head(&self) -> Result<Option<Head>, ReadError> {
+        self.inner.head().await
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -276,12 +281,30 @@ impl Store for Tamper {
         Ok(base)
     }
 
-    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
-        self.inner.last_note().await
+    async fn last_note_within(&self, size: u64) -> Result<Option<StoredNote>, ReadError> {
+        self.inner.last_note_within(size).await
+    }
+
+    async fn leaves(&self, range: Range<Seq>, max: usize) -> Result<Vec<Leaf>, ReadError> {
+        let entries = Store::entries(self, range, usize::MAX).await?;
+        Ok(entries.iter().take(max).map(|entry| entry.leaf).collect())
     }
 
     fn noted(&self) -> watch::Receiver<Option<Head>> {
         self.inner.noted()
+    }
+}
+
+struct SpiedClaim {
+    inner: Box<dyn Claim>,
+    calls: Calls,
+    change: Arc<Mutex<Changes>>,
+}
+
+#[async_trait]
+impl Claim for SpiedClaim {
+    async fn writer(self: Box<Self>) -> Result<Box<dyn Writer>, WriterError> {
+        Ok(Box::new(SpiedWriter { inner: self.inner.writer().await?, calls: self.calls, change: self.change }))
     }
 }
 

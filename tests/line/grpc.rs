@@ -37,7 +37,7 @@ async fn fault_20_handlers_see_the_peer_and_its_streams_end_with_its_line() {
         *sees.lock().unwrap() = Some(caller.ok_or_else(|| Status::internal("no caller"))?);
         Ok(request)
     });
-    let (incoming, stage) = (door.open(&house.shutdown, &Gathering::default()), house.shutdown.clone());
+    let (incoming, stage) = (door.open(&house.shutdown, &Gathering::default()).unwrap(), house.shutdown.clone());
     house.shutdown.spawn("grpc", async move {
         with_limits(Server::builder())
             .add_service(health)

@@ -169,7 +169,7 @@ impl House {
 
     pub(super) async fn open_with(limits: Limits) -> Self {
         let (door, mut house) = Self::build(limits).await;
-        let mut incoming = door.open(&house.shutdown, &Gathering::default());
+        let mut incoming = door.open(&house.shutdown, &Gathering::default()).unwrap();
         let (sender, callers) = mpsc::unbounded_channel();
         house.callers = callers;
         let shutdown = house.shutdown.clone();
@@ -194,7 +194,7 @@ impl House {
         let identities = Arc::new(ArcSwap::from_pointee(registered(&authority, &[], &[])));
         let acceptor = Acceptor::new(credentials.clone(), identities.clone(), clock.clone());
         let address = "127.0.0.1:0".parse().unwrap();
-        let door = Door::bind(address, Arc::new(acceptor), limits).await.unwrap();
+        let door = Door::bind(address, Arc::new(acceptor), limits).unwrap();
         let house = Self {
             address: door.address().unwrap(),
             lines: door.lines(),

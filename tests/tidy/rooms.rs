@@ -18,6 +18,7 @@ enum Tokio {
 }
 
 const ROOMS: &[Room] = &[
+    Room { name: "anchor", may_use: &[], tokio: Tokio::Not },
     Room { name: "clock", may_use: &[], tokio: Tokio::All },
     // The one place that reports damage in the store, and what callers are answered then.
     Room { name: "integrity", may_use: &[], tokio: Tokio::Not },
@@ -28,7 +29,18 @@ const ROOMS: &[Room] = &[
     Room { name: "gathering", may_use: &[], tokio: Tokio::SyncOnly },
     Room {
         name: "world",
-        may_use: &["clock", "policy", "state", "store", "sequencer", "exchange", "peer", "counts", "gathering"],
+        may_use: &[
+            "anchor",
+            "clock",
+            "policy",
+            "state",
+            "store",
+            "sequencer",
+            "exchange",
+            "peer",
+            "counts",
+            "gathering",
+        ],
         tokio: Tokio::All,
     },
     Room { name: "config", may_use: &[], tokio: Tokio::Not },
@@ -39,7 +51,7 @@ const ROOMS: &[Room] = &[
     Room { name: "store", may_use: &[], tokio: Tokio::SyncOnly },
     Room {
         name: "sequencer",
-        may_use: &["state", "store", "clock", "shutdown", "policy", "counts", "gathering"],
+        may_use: &["anchor", "state", "store", "clock", "shutdown", "policy", "counts", "gathering"],
         tokio: Tokio::All,
     },
     Room {
@@ -59,6 +71,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "app",
         may_use: &[
+            "anchor",
             "clock",
             "shutdown",
             "config",
@@ -78,7 +91,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "cli",
-        may_use: &["authority", "import", "app", "config", "clock", "shutdown", "peer", "telemetry"],
+        may_use: &["anchor", "authority", "import", "app", "config", "clock", "shutdown", "peer", "telemetry"],
         tokio: Tokio::All,
     },
 ];

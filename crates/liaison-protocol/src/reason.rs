@@ -178,6 +178,9 @@ reasons! {
     StoreUnavailable "STORE_UNAVAILABLE" Unavailable
         "The node's store cannot be reached now; nothing was taken."
         "Try again after the time in RetryInfo.";
+    Recovering "RECOVERING" Unavailable
+        "The node's store is older than what it signed, or damaged: it serves what is whole and takes nothing new."
+        "Keep what you have and send the same bytes again once the node's operator has brought the log back.";
     StoredDamage "STORED_DAMAGE" DataLoss
         "Stored bytes fail their hash."
         "Tell the node's operator; nothing else of yours is affected.";

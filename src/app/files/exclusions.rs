@@ -9,6 +9,7 @@ use liaison_protocol::id::{Micros, NetworkName};
 
 use super::look::{LOOK_MAX, Look, Stalled};
 use super::watched::{Reader, Watched};
+use crate::anchor::Anchor;
 use crate::app::CannotServe;
 use crate::app::revocations::Revocations;
 use crate::clock::SharedClock;
@@ -59,21 +60,23 @@ impl Exclusions {
     /// not. A revocation list that cannot be read shuts out those of its authority, and nobody else.
     pub(in crate::app) fn read(
         settings: &Settings,
+        anchor: Option<&Arc<Anchor>>,
         network: &NetworkName,
         credentials: Arc<Credentials>,
         clock: SharedClock,
     ) -> Result<Self, CannotServe> {
-        Self::read_by(settings, network, credentials, clock, regular::read)
+        Self::read_by(settings, anchor, network, credentials, clock, regular::read)
     }
 
     fn read_by(
         settings: &Settings,
+        anchor: Option<&Arc<Anchor>>,
         network: &NetworkName,
         credentials: Arc<Credentials>,
         clock: SharedClock,
         read: Reader,
     ) -> Result<Self, CannotServe> {
-        let revocations = Revocations::open(&settings.revocation, &settings.data, read)?;
+        let revocations = Revocations::open(&settings.revocation, anchor.cloned(), read)?;
         let pair = [settings.certificate.clone(), settings.key.clone()];
         let deny = settings.denied.clone().map(|path| Deny {
             watched: Arc::new(Mutex::new(Watched::with([path.clone()], read))),
@@ -120,8 +123,12 @@ impl Exclusions {
     }
 
     /// Whether a start would take what the configuration names; nothing is remembered of it.
-    pub(in crate::app) fn check(settings: &Settings, network: &NetworkName) -> Result<(), CannotServe> {
-        Revocations::open(&settings.revocation, &settings.data, regular::read)?;
+    pub(in crate::app) fn check(
+        settings: &Settings,
+        anchor: Option<&Arc<Anchor>>,
+        network: &NetworkName,
+    ) -> Result<(), CannotServe> {
+        Revocations::open(&settings.revocation, anchor.cloned(), regular::read)?;
         let Some(path) = &settings.denied else { return Ok(()) };
         let bad = |problem| CannotServe::File { key: "tls.denied", path: path.clone(), problem };
         read_deny_list(path, network, regular::read).map(drop).map_err(bad)
@@ -280,6 +287,7 @@ mod tests {
             certificate: at("c.pem"),
             key: at("k.pem"),
             log_key: at("log.key"),
+            anchor: at("anchor"),
             directory: folder.into(),
             trust: at("trust"),
             denied: Some(at("denied")),
@@ -298,7 +306,7 @@ mod tests {
         let now = clock.now();
         let settings = settings(folder.path(), &network, now);
         let credentials = Arc::new(Credentials::load(&settings.certificate, &settings.key).unwrap());
-        let read = Exclusions::read_by(&settings, &network, credentials, clock, hanging);
+        let read = Exclusions::read_by(&settings, None, &network, credentials, clock, hanging);
         let mut exclusions = read.map_err(|error| error.to_string()).unwrap();
         assert!(!exclusions.are_stalled());
         assert!(!exclusions.look(false, now).changed);

@@ -113,8 +113,9 @@ codes! {
     S05 Store "store is closed to others";
     L01 Log "newest checkpoint";
     L02 Log "growth since the last look";
-    L03 Log "checkpoint file";
+    L03 Log "anchor";
     L04 Log "stored leaves";
+    L05 Log "what a start makes of it";
     M01 Delivery "waiting";
     M02 Delivery "waiting and nobody there";
     M03 Delivery "backlog";

@@ -15,6 +15,7 @@ use liaison_protocol::signer::{Ed25519Signer, Signer};
 use liaison_protocol::tlog::checkpoint::VerifierKey;
 use liaison_protocol::trust::{self, Trust};
 
+use crate::anchor::Anchor;
 use crate::authority::directory_file::DirectoryFile;
 use crate::authority::files;
 use crate::authority::pki::{Authority, Validity, create_certificate_file, create_key_file};
@@ -126,6 +127,9 @@ impl NetworkFolder {
             .map_err(|error| failed(path)(&error))?;
         publish(&path.join("directory"), &sealed)?;
         write("network.trust", &trust_text(&sealed.directory), files::PUBLIC)?;
+        let origin =
+            sealed.directory.nodes().next().map(|node| node.log_origin.clone()).expect("the one just listed");
+        Anchor::create(&path.join("anchor"), &origin, None).map_err(|bad| Failure::failed(bad.to_string()))?;
         Ok(Changing { network: Self::open(path)?, _lock })
     }
 

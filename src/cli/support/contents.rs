@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::anchor::Anchor;
 use crate::app;
 use crate::cli::{operate, output};
 use crate::clock::{Clock as _, SystemClock};
@@ -63,12 +64,13 @@ pub(super) async fn gather(config: &Path) -> Vec<Item> {
         "the configuration in effect, without comments",
         Ok(configuration(&settings)),
     ));
-    let check = app::check(&settings).map(|checked| format!("{checked:?}\n")).map_err(|error| error.to_string());
+    let check =
+        app::check(&settings).await.map(|checked| format!("{checked:?}\n")).map_err(|error| error.to_string());
     items.push(Item::text("check.txt", "what `liaison serve --check` says", check));
     items.push(Item::text(
         "checkpoint.txt",
         "the last signed checkpoint of the log, which is public",
-        whole(&settings.data.join("checkpoint")),
+        anchor(&settings),
     ));
     items.push(Item::json(
         "directory.json",
@@ -146,6 +148,16 @@ fn directory(settings: &Settings) -> Result<Value, String> {
         "groups": newest.groups().count(),
         "agreements": newest.agreements().len(),
     }))
+}
+
+/// The last signed checkpoint, as the anchor keeps it.
+fn anchor(settings: &Settings) -> Result<String, String> {
+    let trust = whole(&settings.trust)?.parse().map_err(|bad| format!("{bad}"))?;
+    let all = open_all(&settings.directory, &trust).map_err(|bad| bad.to_string())?;
+    let node = all.last().and_then(|newest| newest.node(&settings.node)).ok_or("no directory lists this node")?;
+    let anchor = Anchor::open(&settings.anchor, &node.log_origin).map_err(|bad| bad.to_string())?;
+    let checkpoint = anchor.content().checkpoint.ok_or("nothing has been signed yet")?;
+    Ok(String::from_utf8_lossy(&checkpoint).into_owned())
 }
 
 fn machine(settings: &Settings) -> Result<Value, String> {

@@ -8,7 +8,7 @@ use liaison_protocol::id::Seq;
 
 use super::super::{Answer, CannotStart, Parts, fold, startup};
 use super::{Edge, NoWriter, Run, Stopped};
-use crate::store::{Batch, CommitError, Head, ReadError, Writer, WriterError};
+use crate::store::{Batch, CommitError, Head, ReadError};
 
 /// The pause before a store that is away is asked again: short at first, because most locks are held for moments.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -46,26 +46,32 @@ impl Became {
     }
 }
 
-/// The writer that a start takes. Another program's lock is waited for, and said; everything else refuses the start, another node's
-/// lock before all.
-pub(in super::super) async fn first_writer(parts: &Parts) -> Result<Box<dyn Writer>, WriterError> {
-    let mut waited = false;
-    loop {
-        match parts.store.writer().await {
-            Err(WriterError::Busy(why)) => {
-                if !std::mem::replace(&mut waited, true) {
-                    parts.counts.store_away.set(true);
-                    tracing::warn!(target: "audit", event = "store_away", why);
-                }
-                parts.clock.until(parts.clock.monotonic() + PAUSE_MAX).await;
-            }
-            taken => {
-                if waited {
-                    parts.counts.store_away.set(false);
-                    tracing::warn!(target: "audit", event = "store_back");
-                }
-                return taken;
-            }
+/// Another program's lock on the store, met by a start: it is waited for, and said once. Everything else refuses the start, another
+/// node's lock before all.
+pub(in super::super) struct Locked<'a> {
+    parts: &'a Parts,
+    waited: bool,
+}
+
+impl<'a> Locked<'a> {
+    pub(in super::super) fn of(parts: &'a Parts) -> Self {
+        Self { parts, waited: false }
+    }
+
+    /// Waits before the store is asked again.
+    pub(in super::super) async fn wait(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.waited, true) {
+            self.parts.counts.store_away.set(true);
+            tracing::warn!(target: "audit", event = "store_away", why);
+        }
+        self.parts.clock.until(self.parts.clock.monotonic() + PAUSE_MAX).await;
+    }
+
+    /// The lock was given back.
+    pub(in super::super) fn is_over(self) {
+        if self.waited {
+            self.parts.counts.store_away.set(false);
+            tracing::warn!(target: "audit", event = "store_back");
         }
     }
 }
@@ -171,17 +177,19 @@ impl Run {
         };
         match rebuilt {
             Ok(()) => self.is_back(),
-            Err(CannotStart::Read(ReadError::Unavailable(cause))) => self.goes_away(&cause),
+            Err(CannotStart::Read(ReadError::Busy(cause) | ReadError::Unavailable(cause))) => {
+                self.goes_away(&cause)
+            }
             Err(error) => return Err(Stopped::Fatal(format!("after an unknown commit: {error}"))),
         }
         Ok(())
     }
 
     async fn rebuild(&mut self, head: Head) -> Result<(), CannotStart> {
-        let (tree, _) = startup::edge(&self.parts, &head).await?;
+        let (tree, _) = startup::edge(&self.parts.evidence(), &head).await?;
         // What came back may be older than what was signed, and its note with it: signing on would fork the log.
         let signed = self.publish.newest().checkpoint.clone();
-        startup::against(&self.parts, &head, &signed).await?;
+        startup::against(&self.parts.evidence(), &head, &signed).await?;
         let folded = fold::newest(&*self.parts.store, &head).await?;
         let bundle = startup::partial_bundle(&*self.parts.store, &head).await?;
         // Everything has been read: from here on nothing waits, so that nothing is left half rebuilt.

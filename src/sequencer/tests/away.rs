@@ -1,5 +1,6 @@
 //! A store that cannot be reached: callers are answered at once, nothing is half done, and work goes on without a restart.
 
+use crate::anchor::{Anchor, Anchored};
 use std::sync::Arc;
 
 use liaison_protocol::id::Seq;
@@ -143,14 +144,15 @@ async fn fault_73_what_another_node_stated_meanwhile_is_taken_up() {
 async fn fault_89_a_node_stops_while_its_store_is_away_and_whatever_became_of_its_last_note() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut rig = Rig::new(World::small());
-    rig.anchor = Some(folder.path().join("checkpoint"));
+    let anchor = Arc::new(Anchor::create(folder.path(), &rig.world.origin, None).expect("makes it"));
+    rig.anchor = Anchored::Here(anchor.clone());
     let running = rig.start().await;
     rig.store.goes_away(WAYS[0]);
     let (proposal, _) = rig.world.notice("FR", "FR/1", &["DE"]);
     assert!(matches!(one(&running.sequencer, proposal).await, Answer::Away));
-    let newest = running.sequencer.published().borrow().checkpoint.to_vec();
+    let newest = running.sequencer.published().borrow().checkpoint.clone();
     assert!(matches!(Rig::stop(running).await, Stopped::Asked));
-    assert_eq!(std::fs::read(folder.path().join("checkpoint")).expect("kept"), newest);
+    assert_eq!(anchor.content().checkpoint, Some(newest));
     rig.store.comes_back();
     type Said = fn() -> CommitError;
     let last: [Said; 2] =

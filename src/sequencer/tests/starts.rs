@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use liaison_protocol::id::Seq;
 use liaison_protocol::proto::Verdict;
+use liaison_protocol::reason::Reason;
 use liaison_protocol::signer::Ed25519Signer;
 use liaison_protocol::statement::Statement;
 use liaison_protocol::tlog::checkpoint::LogKey;
@@ -11,7 +12,8 @@ use liaison_protocol::tlog::entry::{Opening, Salt};
 use liaison_protocol::tlog::tile::TileId;
 
 use super::{assert_refolds, eventually, with_view};
-use crate::sequencer::{self, CannotStart, Running, Stopped};
+use crate::anchor::{Anchor, Anchored};
+use crate::sequencer::{self, Answer, CannotStart, Running, Stopped};
 use crate::state::{Detail, StoredDetail};
 use crate::store::faulty::Fault;
 use crate::store::{CommitError, Store as _};
@@ -78,69 +80,79 @@ async fn fault_73_a_second_sequencer_on_one_store_does_not_start() {
     rig.start().await;
 }
 
+/// An anchor in a folder, as `liaison init` makes it.
+fn anchor_in(folder: &tempfile::TempDir, rig: &Rig) -> Arc<Anchor> {
+    Arc::new(Anchor::create(folder.path(), &rig.world.origin, None).expect("makes it"))
+}
+
+/// Starts a node that must come up without a writer, and gives what it says.
+async fn start_recovering(rig: &Rig) -> (Running, String) {
+    let running = rig.try_start().await.expect("comes up");
+    let why = running.recovered.recovering.clone().expect("without a writer");
+    (running, why)
+}
+
 #[tokio::test]
-async fn fault_74_a_store_older_than_the_checkpoint_kept_apart_is_not_signed_on() {
+async fn fault_74_a_store_older_than_its_anchor_is_served_and_not_signed_on() {
     let folder = tempfile::tempdir().expect("a folder");
-    let anchor = folder.path().join("checkpoint");
     let mut rig = Rig::new(World::small());
-    rig.anchor = Some(anchor.clone());
+    let anchor = anchor_in(&folder, &rig);
+    rig.anchor = Anchored::Here(anchor.clone());
     let running = rig.start().await;
-    let (proposal, _) = rig.world.notice("FR", "FR/1", &["DE"]);
-    one(&running.sequencer, proposal).await.stated();
+    one(&running.sequencer, rig.world.notice("FR", "FR/1", &["DE"]).0).await.stated();
     Rig::stop(running).await;
-    let kept = std::fs::read(&anchor).expect("kept at stop");
+    let kept = anchor.content().checkpoint.expect("kept at stop");
     assert_eq!(rig.checkpoint(&kept).size, 3);
     rig.try_start().await.map(Rig::stop).expect("its own store is right").await;
 
     // An older backup, an empty store, and one with another history.
     let mut older = Rig::new(World::small());
-    older.anchor = rig.anchor.clone();
-    std::fs::remove_file(&anchor).expect("there");
-    Rig::stop(older.start().await).await;
-    std::fs::write(&anchor, &kept).expect("written");
-    assert!(matches!(older.try_start().await, Err(CannotStart::RolledBack { found: 2, signed: 3 })));
-    let mut empty = Rig::new(World::small());
-    empty.anchor = rig.anchor.clone();
-    assert!(matches!(empty.try_start().await, Err(CannotStart::RolledBack { found: 0, signed: 3 })));
-    assert_eq!(empty.all().await.len(), 0, "nothing was written");
+    let running = older.start().await;
+    Rig::stop(running).await;
     let mut other = Rig::new(World::small());
     let running = other.start().await;
     for reference in ["FR/2", "FR/3"] {
         one(&running.sequencer, other.world.notice("FR", reference, &["DE"]).0).await.stated();
     }
     Rig::stop(running).await;
-    other.anchor = rig.anchor.clone();
-    assert!(matches!(other.try_start().await, Err(CannotStart::Evidence(_))));
+    let rows = [
+        (&mut older, 2, "holds 2 leaves and a checkpoint over 3 was signed"),
+        (&mut Rig::new(World::small()), 0, "holds 0 leaves and a checkpoint over 3 was signed"),
+        (&mut other, 4, "at size 3 the root is"),
+    ];
+    for (rig, size, says) in rows {
+        rig.anchor = Anchored::Here(anchor.clone());
+        let calls = || rig.calls.lock().expect("no panic").len();
+        let before = calls();
+        let (running, why) = start_recovering(rig).await;
+        assert!(why.contains(says), "{why}");
+        assert_eq!(running.sequencer.published().borrow().size(), size);
+        let answer = one(&running.sequencer, rig.world.notice("FR", "FR/more", &["DE"]).0).await;
+        assert!(matches!(&answer, Answer::Refused(refusal) if refusal.reason == Reason::Recovering), "{answer:?}");
+        assert_eq!(calls(), before, "{why}: nothing is signed or written");
+        assert!(matches!(Rig::stop(running).await, Stopped::Asked));
+    }
 }
 
 #[tokio::test]
-async fn fault_74_the_checkpoint_kept_apart_follows_without_any_further_traffic() {
+async fn fault_74_the_anchor_follows_without_any_further_traffic() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut rig = Rig::new(World::small());
-    rig.anchor = Some(folder.path().join("checkpoint"));
+    let anchor = anchor_in(&folder, &rig);
+    rig.anchor = Anchored::Here(anchor.clone());
     let running = rig.start().await;
     rig.clock.advance(std::time::Duration::from_secs(2));
     for reference in ["FR/1", "FR/2"] {
         one(&running.sequencer, rig.world.notice("FR", reference, &["DE"]).0).await.stated();
     }
-    let newest = running.sequencer.published().borrow().checkpoint.to_vec();
-    let kept = folder.path().join("checkpoint");
-    eventually(&rig, || std::fs::read(&kept).is_ok_and(|note| note == newest));
+    let newest = running.sequencer.published().borrow().checkpoint.clone();
+    eventually(&rig, || anchor.content().checkpoint.as_ref() == Some(&newest));
 }
 
 #[tokio::test]
 async fn fault_76_nothing_is_signed_over_what_is_not_as_it_was_signed() {
     type Damage = fn(&Rig);
     let rows: &[(&str, Damage)] = &[
-        ("a bit of a full tile", |rig| {
-            rig.tamper.tiles(|id, tile| {
-                if id == (TileId::Hashes { level: 0, index: 0 }) {
-                    tile[77] ^= 1;
-                }
-            });
-        }),
-        ("a full tile cut short", |rig| rig.tamper.tiles(|_, tile| tile.truncate(32 * 255))),
-        ("a full tile gone", |rig| rig.tamper.tiles(|_, tile| tile.clear())),
         ("a leaf of the edge", |rig| {
             rig.tamper.entries(|entry| entry.leaf.0[9] ^= u8::from(entry.seq == Seq(298)))
         }),
@@ -170,14 +182,46 @@ async fn fault_76_nothing_is_signed_over_what_is_not_as_it_was_signed() {
         let rig = Rig::new(World::small());
         crashed(&rig, 300).await;
         damage(&rig);
-        let signed = rig.calls.lock().expect("no panic").iter().filter(|call| call.starts_with("sign")).count();
-        let started = rig.try_start().await.map(|running| running.recovered);
+        let calls = || rig.calls.lock().expect("no panic").len();
+        let before = calls();
+        let (running, why) = start_recovering(&rig).await;
+        let answer = one(&running.sequencer, rig.world.notice("FR", "FR/more", &["DE"]).0).await;
         assert!(
-            matches!(started, Err(CannotStart::Evidence(_) | CannotStart::Diverged(_) | CannotStart::Read(_))),
-            "{name}: {started:?}"
+            matches!(&answer, Answer::Refused(refusal) if refusal.reason == Reason::Recovering),
+            "{name}: {answer:?}"
         );
-        let after = rig.calls.lock().expect("no panic").iter().filter(|call| call.starts_with("sign")).count();
-        assert_eq!(after, signed, "{name}: nothing may be signed");
+        let published = running.sequencer.published().borrow().clone();
+        assert!(
+            published.size() == 0 || rig.checkpoint(&published.checkpoint).root == published.tree.root(),
+            "{name}"
+        );
+        assert_eq!(calls(), before, "{name}: {why}: nothing may be signed or written");
+    }
+}
+
+#[tokio::test]
+async fn fault_76_damaged_tiles_are_not_used_where_all_the_leaves_are_whole() {
+    type Damage = fn(&Rig);
+    let rows: &[(&str, Damage)] = &[
+        ("a bit of a full tile", |rig| {
+            rig.tamper.tiles(|id, tile| {
+                if id == (TileId::Hashes { level: 0, index: 0 }) {
+                    tile[77] ^= 1;
+                }
+            });
+        }),
+        ("a full tile cut short", |rig| rig.tamper.tiles(|_, tile| tile.truncate(32 * 255))),
+        ("a full tile gone", |rig| rig.tamper.tiles(|_, tile| tile.clear())),
+    ];
+    for (name, damage) in rows {
+        let rig = Rig::new(World::small());
+        let signed = crashed(&rig, 300).await;
+        damage(&rig);
+        let running = rig.try_start().await.expect("starts");
+        assert_eq!(running.recovered.recovering, None, "{name}");
+        assert_eq!(running.sequencer.published().borrow().checkpoint, signed, "{name}");
+        let (proposal, _) = rig.world.notice("FR", "FR/after", &["DE"]);
+        rig.assert_proven(&one(&running.sequencer, proposal).await.stated());
     }
 }
 
@@ -186,10 +230,8 @@ async fn fault_84_one_damaged_record_is_named() {
     let rig = Rig::new(World::small());
     crashed(&rig, 4).await;
     rig.store.damage(Seq(3));
-    match rig.try_start().await.map(|running| running.recovered) {
-        Err(CannotStart::Read(error)) => assert!(error.to_string().contains("statement 3"), "{error}"),
-        other => panic!("{other:?}"),
-    }
+    let (_running, why) = start_recovering(&rig).await;
+    assert!(why.contains("statement 3"), "{why}");
 }
 
 #[tokio::test]
@@ -198,12 +240,12 @@ async fn fault_79_the_log_of_another_key_or_origin_is_not_continued() {
     let running = rig.start().await;
     Rig::stop(running).await;
     let foreign = rig.parts_signed_by(Ed25519Signer::from_seed(&[9; 32]));
-    assert!(matches!(sequencer::start(foreign).await, Err(CannotStart::Evidence(_))));
+    assert!(matches!(sequencer::start(foreign).await, Err(CannotStart::Foreign(_))));
     let mut other = rig.parts();
     other.origin = "hub-2.example/log".parse().expect("an origin");
     let signer = Arc::new(crate::world::log_signer());
     other.key = LogKey::new(&other.origin, signer).expect("Ed25519");
-    assert!(matches!(sequencer::start(other).await, Err(CannotStart::Evidence(_))));
+    assert!(matches!(sequencer::start(other).await, Err(CannotStart::Foreign(_))));
     rig.start().await;
 }
 

@@ -13,13 +13,13 @@ const GIVEN_UP_WITHIN: Duration = Duration::from_millis(200);
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
 /// Held for as long as it lives.
-pub(super) struct WriterLock(#[expect(dead_code, reason = "closing it is what gives it up")] File);
+pub(super) struct WriterLock(File);
 
 impl WriterLock {
     /// Takes the lock on `<path>.lock`, or says who has it. The file stays when the lock goes: it holds nothing but a number.
     pub(super) fn take(path: &Path) -> Result<Self, WriterError> {
         let beside = beside(path, ".lock");
-        let mut file = schema::owners_only().read(true).create(true).truncate(false).open(&beside)?;
+        let file = schema::owners_only().read(true).create(true).truncate(false).open(&beside)?;
         match ask(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -28,9 +28,13 @@ impl WriterLock {
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        // Only for whoever is refused; on a full disk he reads an older number or none.
-        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self(file))
+    }
+
+    /// Writes down which process has it, for whoever is refused. On a full disk an older number stays, or none.
+    pub(super) fn sign(&self) {
+        let mut file = &self.0;
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     }
 }
 

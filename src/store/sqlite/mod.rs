@@ -25,6 +25,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use liaison_protocol::id::Seq;
+use liaison_protocol::tlog::entry::Leaf;
 use liaison_protocol::tlog::tile::TileId;
 use rusqlite::ErrorCode;
 use tokio::sync::watch;
@@ -36,10 +37,10 @@ use self::reserve::Reserve;
 pub use self::room::Disk;
 use self::room::is_no_room;
 use self::trouble::{Trouble, is_busy};
-use self::writer::SqliteWriter;
+use self::writer::SqliteClaim;
 use super::check;
 use super::{
-    Base, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, Writer, WriterError,
+    Base, Claim, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, WriterError,
 };
 
 /// What an operator may choose.
@@ -102,10 +103,21 @@ impl SqliteStore {
     ///
     /// `noted` starts with what is stored and moves with the commits of this handle's writer.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
-        match Self::open_once(path, options.clone()) {
-            Err(WriterError::Unavailable(_)) if Self::gives_room_for_a_start(path, &options) => {
-                Self::open_once(path, options)
-            }
+        if schema::is_missing(path)? {
+            let _alone = WriterLock::take(path)?;
+            schema::create(path)?;
+        }
+        Self::over(path, options)
+    }
+
+    /// Opens a file that is there: nothing is created, and no byte of what is stored changes. None: nothing was ever stored.
+    pub fn open_there(path: &Path, options: SqliteOptions) -> Result<Option<Self>, WriterError> {
+        let once = || match schema::is_missing(path)? {
+            true => Ok(None),
+            false => Self::over(path, options.clone()).map(Some),
+        };
+        match once() {
+            Err(WriterError::Unavailable(_)) if Self::gives_room_for_a_start(path, &options) => once(),
             opened => opened,
         }
     }
@@ -119,15 +131,7 @@ impl SqliteStore {
         })
     }
 
-    fn open_once(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
-        if schema::is_missing(path)? {
-            let _alone = WriterLock::take(path)?;
-            schema::create(path)?;
-        }
-        Self::over(path, options)
-    }
-
-    /// Opens a file that is there, to look at it: nothing is created and nothing is repaired. None: nothing was ever stored.
+    /// Opens a file that is there, to look at it. None: nothing was ever stored.
     pub fn look(path: &Path) -> Result<Option<Self>, WriterError> {
         match std::fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -148,6 +152,13 @@ impl SqliteStore {
     }
 
     fn over(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
+        Self::read_by(path, options).map_err(|error| match error {
+            WriterError::Damaged(how) => WriterError::Damaged(format!("{}: {how}", path.display())),
+            other => other,
+        })
+    }
+
+    fn read_by(path: &Path, options: SqliteOptions) -> Result<Self, WriterError> {
         let connections = (0..options.readers.max(1)).map(|_| schema::open_to_read(path));
         let connections = connections.collect::<Result<Vec<_>, _>>()?;
         schema::judge(&connections[0])?;
@@ -167,8 +178,12 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn writer(&self) -> Result<Box<dyn Writer>, WriterError> {
-        Ok(Box::new(SqliteWriter::take(Arc::clone(&self.shared))?))
+    async fn claim(&self) -> Result<Box<dyn Claim>, WriterError> {
+        Ok(Box::new(SqliteClaim::take(Arc::clone(&self.shared))?))
+    }
+
+    async fn head(&self) -> Result<Option<Head>, ReadError> {
+        self.readers.read(rows::head).await
     }
 
     async fn entries(&self, range: Range<Seq>, bytes_max: usize) -> Result<Vec<Stored>, ReadError> {
@@ -217,8 +232,12 @@ impl Store for SqliteStore {
         self.readers.read(rows::base).await
     }
 
-    async fn last_note(&self) -> Result<Option<StoredNote>, ReadError> {
-        self.readers.read(rows::last_note).await
+    async fn last_note_within(&self, size: u64) -> Result<Option<StoredNote>, ReadError> {
+        self.readers.read(move |rows: &_| rows::last_note_within(rows, size)).await
+    }
+
+    async fn leaves(&self, range: Range<Seq>, max: usize) -> Result<Vec<Leaf>, ReadError> {
+        self.readers.read(move |rows: &_| rows::leaves(rows, range, max)).await
     }
 
     fn noted(&self) -> watch::Receiver<Option<Head>> {
@@ -246,13 +265,17 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 
 impl From<rusqlite::Error> for ReadError {
     fn from(error: rusqlite::Error) -> Self {
-        if is_damage(&error) { Self::Damaged(error.to_string()) } else { Self::Unavailable(error.to_string()) }
+        match () {
+            () if is_busy(&error) => Self::Busy(error.to_string()),
+            () if is_damage(&error) => Self::Damaged(error.to_string()),
+            () => Self::Unavailable(error.to_string()),
+        }
     }
 }
 
 impl From<rusqlite::Error> for WriterError {
     fn from(error: rusqlite::Error) -> Self {
-        if is_busy(&error) { Self::Busy(error.to_string()) } else { ReadError::from(error).into() }
+        ReadError::from(error).into()
     }
 }
 
@@ -260,6 +283,7 @@ impl From<ReadError> for WriterError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Damaged(why) => Self::Damaged(why),
+            ReadError::Busy(why) => Self::Busy(why),
             ReadError::Unavailable(why) => Self::Unavailable(why),
         }
     }

@@ -232,12 +232,31 @@ pub(super) fn base(rows: &Connection) -> Result<Option<Base>, ReadError> {
     Ok(base)
 }
 
-/// The newest note of the highest head that has one.
-pub(super) fn last_note(rows: &Connection) -> Result<Option<StoredNote>, ReadError> {
-    let mut found =
-        rows.prepare_cached("SELECT log, size, note FROM notes ORDER BY log DESC, size DESC, nth DESC LIMIT 1")?;
+/// The newest note of the highest head of the newest log that has one and at most so many leaves.
+pub(super) fn last_note_within(rows: &Connection, size: u64) -> Result<Option<StoredNote>, ReadError> {
+    let mut found = rows.prepare_cached(
+        "SELECT log, size, note FROM notes
+         WHERE log = (SELECT max(log) FROM notes) AND size <= ?1 ORDER BY size DESC, nth DESC LIMIT 1",
+    )?;
     let note = |row: &Row<'_>| Ok(StoredNote { log: row.get(0)?, size: number(row, 1)?, note: bytes(row, 2)? });
-    Ok(found.query_row([], note).optional()?)
+    Ok(found.query_row([integer(size)], note).optional()?)
+}
+
+/// The leaves of a range, at most so many, up to the first that is not there.
+pub(super) fn leaves(rows: &Connection, range: Range<Seq>, max: usize) -> Result<Vec<Leaf>, ReadError> {
+    let end = range.end.0.min(range.start.0.saturating_add(max as u64));
+    let mut found =
+        rows.prepare_cached("SELECT seq, leaf FROM entries WHERE seq >= ?1 AND seq < ?2 ORDER BY seq")?;
+    let mut found = found.query([integer(range.start.0), integer(end)])?;
+    let mut leaves = Vec::new();
+    for expected in range.start.0..end {
+        let Some(row) = found.next()?.filter(|row| number(row, 0).is_ok_and(|seq| seq == expected)) else { break };
+        match Leaf::from_slice(row.get_ref(1)?.as_blob().unwrap_or_default()) {
+            Some(leaf) => leaves.push(leaf),
+            None => break,
+        }
+    }
+    Ok(leaves)
 }
 
 fn last_head(rows: &Connection) -> Result<Option<Head>, ReadError> {

@@ -12,8 +12,8 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::super::check;
 use super::super::{
-    Base, Batch, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, Room, SetId, StoredNote,
-    Writer, WriterError,
+    Base, Batch, Claim, CommitError, Erased, Head, Known, Name, NewEntry, NewNotice, ReadError, Room, SetId,
+    StoredNote, Writer, WriterError,
 };
 use super::lock::WriterLock;
 use super::names::{Free, Names};
@@ -82,14 +82,34 @@ impl From<ReadError> for Failure {
     }
 }
 
-impl SqliteWriter {
-    /// Lock, epoch, head: in this order, so that nobody else's commit can lie between them.
+/// The lock, and nothing written: whoever holds it can judge what is there while nobody changes it.
+pub(super) struct SqliteClaim {
+    lock: WriterLock,
+    shared: Arc<Shared>,
+}
+
+impl SqliteClaim {
     pub(super) fn take(shared: Arc<Shared>) -> Result<Self, WriterError> {
         if let Some(why) = shared.failed.get() {
             return Err(WriterError::Failed(why.clone()));
         }
+        let lock = WriterLock::take(&shared.path)?;
+        Ok(Self { lock, shared })
+    }
+}
+
+#[async_trait]
+impl Claim for SqliteClaim {
+    async fn writer(self: Box<Self>) -> Result<Box<dyn Writer>, WriterError> {
+        Ok(Box::new(SqliteWriter::take(self.lock, self.shared)?))
+    }
+}
+
+impl SqliteWriter {
+    /// Lock, epoch, head: in this order, so that nobody else's commit can lie between them.
+    pub(super) fn take(lock: WriterLock, shared: Arc<Shared>) -> Result<Self, WriterError> {
         let path = &shared.path;
-        let lock = WriterLock::take(path)?;
+        lock.sign();
         let reserve = Reserve::beside(path, shared.options.reserve_bytes);
         let mut connection = schema::open_to_write(path, &shared.options)?;
         let epoch = match next_epoch(&mut connection) {

@@ -9,6 +9,7 @@ use liaison_protocol::directory::Directory;
 use liaison_protocol::id::{Hash, Micros};
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::proto::GetStatusResponse;
+use liaison_protocol::tlog::checkpoint::VerifierKey;
 use liaison_protocol::trust::Trust;
 
 use super::super::check::Code;
@@ -16,6 +17,7 @@ use super::super::pin::{self, Growth, Seen};
 use super::files::{self, Certificate, Rights};
 use super::wire::{self, Wire};
 use super::{Fact, Missing, and, bounded};
+use crate::anchor::Anchored;
 use crate::app::inspect::{self, Inspected, Listed};
 use crate::cli::operate;
 use crate::clock::SharedClock;
@@ -74,6 +76,10 @@ pub(in crate::cli::doctor) struct Data {
     pub(in crate::cli::doctor) store: Fact<Stored>,
     /// The checkpoint kept apart from the store, and the root over so many stored leaves.
     pub(in crate::cli::doctor) anchor: Fact<(Seen, Fact<Hash>)>,
+    /// A copy of the anchor that is not whole, and how.
+    pub(in crate::cli::doctor) anchor_copy: Option<String>,
+    /// What a start would make of what is stored. Some: it would come up without a writer, and why.
+    pub(in crate::cli::doctor) judged: Fact<Option<String>>,
 }
 
 /// The store, as far as it can be read.
@@ -145,7 +151,7 @@ async fn look(config: &Path, settings: Settings, absent: Vec<String>, pre: bool,
     };
     let path = and(&status, |status| pin::path(&status.consistency));
     // The store is read after the node has been asked, so that it holds at least what the node has shown.
-    let data = data(&settings, &status, clock).await;
+    let data = data(&settings, &directory, &status, clock).await;
     Found {
         private: private.map(|(key, path)| files::rights(key, path)).into(),
         public: public.map(|(key, path)| files::rights(key, path)).into(),
@@ -207,7 +213,12 @@ fn port(address: SocketAddr) -> Fact<()> {
     TcpListener::bind(address).map(drop).map_err(|error| Missing::Failed(format!("{address}: {error}")))
 }
 
-async fn data(settings: &Settings, status: &Fact<GetStatusResponse>, clock: &SharedClock) -> Data {
+async fn data(
+    settings: &Settings,
+    directory: &Fact<Arc<Directory>>,
+    status: &Fact<GetStatusResponse>,
+    clock: &SharedClock,
+) -> Data {
     let folder = settings.data.clone();
     let rights = files::rights("node.data", &folder);
     let place = if folder.exists() { folder.as_path() } else { folder.parent().unwrap_or(Path::new("/")) };
@@ -225,28 +236,26 @@ async fn data(settings: &Settings, status: &Fact<GetStatusResponse>, clock: &Sha
         false => Err(nothing()),
     };
     // Read before the store: the node writes it after the store, so what it says must be there.
-    let anchor = files::read(&folder.join(inspect::CHECKPOINT_FILE));
+    let anchored = anchored(settings, directory);
     let opened = bounded(clock, async {
         let opened = Inspected::open(&folder).await.map_err(|error| Missing::Failed(error.to_string()))?;
         opened.ok_or_else(nothing)
     });
     let opened = opened.await;
-    let anchor = match (anchor, &opened) {
-        (Ok(note), Ok(store)) => match Seen::parse(&note) {
-            Ok(seen) => {
-                let root = root(store, seen.checkpoint.size, clock).await;
-                Ok((seen, root))
-            }
-            Err(bad) => Err(Missing::Failed(format!("{}: {bad}", inspect::CHECKPOINT_FILE))),
-        },
+    let anchor = match (and(&anchored, checkpoint_of), &opened) {
+        (Ok(seen), Ok(store)) => {
+            let root = root(store, seen.checkpoint.size, clock).await;
+            Ok((seen, root))
+        }
         // A checkpoint was signed, and there is no store that it could be of.
-        (Ok(note), Err(Missing::NotHere(_))) => Seen::parse(&note)
-            .map(|seen| (seen, Err(Missing::Failed("the store is gone".into()))))
-            .map_err(Missing::Failed),
+        (Ok(seen), Err(Missing::NotHere(_))) => Ok((seen, Err(Missing::Failed("the store is gone".into())))),
         (Ok(_), Err(_)) => Err(Missing::After(Code::S02)),
-        (Err(Missing::After(_)), Err(Missing::NotHere(why))) => Err(Missing::NotHere(why)),
-        (Err(Missing::After(_)), _) => Err(Missing::Failed("the file is gone".into())),
         (Err(missing), _) => Err(missing),
+    };
+    let holder = inspect::holder(&folder).map_err(|error| Missing::Failed(error.to_string()));
+    let judged = match &holder {
+        Ok(Some(_)) => Err(Missing::NotHere("a node is running on it")),
+        _ => bounded(clock, judged(settings, directory, &anchored)).await,
     };
     let store = match &opened {
         Ok(store) => Ok(stored(store, status, clock).await),
@@ -255,13 +264,50 @@ async fn data(settings: &Settings, status: &Fact<GetStatusResponse>, clock: &Sha
     Data {
         rights,
         writable,
-        holder: inspect::holder(&folder).map_err(|error| Missing::Failed(error.to_string())),
+        holder,
         reserve,
         store_file: files::rights("the store", &store_file),
         store,
         anchor,
+        anchor_copy: anchored.ok().and_then(|anchored| match anchored {
+            Anchored::Here(anchor) => anchor.bad_copy().map(|(path, how)| format!("{} {how}", path.display())),
+            Anchored::Nowhere | Anchored::Damaged(_) => None,
+        }),
+        judged,
         folder,
     }
+}
+
+fn anchored(settings: &Settings, directory: &Fact<Arc<Directory>>) -> Fact<Anchored> {
+    let directory = directory.as_ref().map_err(|_| Missing::After(Code::D02))?;
+    let node = directory.node(&settings.node).ok_or(Missing::After(Code::D04))?;
+    Anchored::open(&settings.anchor, &node.log_origin).map_err(|bad| Missing::Failed(bad.to_string()))
+}
+
+fn checkpoint_of(anchored: &Anchored) -> Fact<Seen> {
+    match anchored {
+        Anchored::Here(anchor) => match anchor.content().checkpoint {
+            Some(note) => {
+                Seen::parse(&note).map_err(|bad| Missing::Failed(format!("{}: {bad}", anchor.path().display())))
+            }
+            None => Err(Missing::NotHere("nothing has been signed yet")),
+        },
+        Anchored::Damaged(how) => Err(Missing::Failed(how.clone())),
+        Anchored::Nowhere => Err(Missing::NotHere("it keeps none")),
+    }
+}
+
+/// The start's own judgement, read-only.
+async fn judged(
+    settings: &Settings,
+    directory: &Fact<Arc<Directory>>,
+    anchored: &Fact<Anchored>,
+) -> Fact<Option<String>> {
+    let anchored = anchored.as_ref().map_err(|_| Missing::After(Code::L03))?;
+    let directory = directory.as_ref().map_err(|_| Missing::After(Code::D02))?;
+    let node = directory.node(&settings.node).ok_or(Missing::After(Code::D04))?;
+    let key = VerifierKey::of_log(&node.log_origin, node.log_key.clone()).ok_or(Missing::After(Code::D04))?;
+    inspect::judged(settings, anchored, &node.log_origin, &key).await.map_err(Missing::Failed)
 }
 
 async fn root(store: &Inspected, size: u64, clock: &SharedClock) -> Fact<Hash> {

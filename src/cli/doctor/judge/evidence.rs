@@ -10,7 +10,7 @@ use super::super::facts::{Fact, Missing, and, node, partner};
 use super::super::pin::{self, Growth, Seen};
 use super::{count, folder_of, on, quoted, when};
 
-use Code::{D04, L01, L02, L03, L04, S01, S02, S03, S04, S05};
+use Code::{D04, L01, L02, L03, L04, L05, S01, S02, S03, S04, S05};
 
 pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check {
     let data = quoted(&found.data.folder);
@@ -62,7 +62,8 @@ pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check
             (Err(Missing::NotHere(why)), _) => Check::skipped(L02, *why),
             _ => growth(&found.growth, &shown(found), &log_of(found)),
         },
-        L03 => anchor(facts, found),
+        L03 => anchor(found),
+        L05 => start(found),
         _ => leaves(found),
     }
 }
@@ -252,15 +253,14 @@ fn judge_growth(growth: &Growth, before: &Seen, now: &Seen, file: &str) -> Check
     })
 }
 
-/// The file beside the store that guards against a restored backup.
-fn anchor(facts: &node::Node, found: &node::Found) -> Check {
-    let data = quoted(&found.data.folder);
-    let config = quoted(&facts.config);
-    let fix = || match facts.pre {
-        true => {
-            Fix::Do(format!("keep {data} as it is; a store that is older than this file must not be signed on"))
-        }
-        false => Fix::Do(format!("restart the node: it writes the file anew: liaison serve --config {config}")),
+/// What keeps how far the log was signed, apart from the store.
+fn anchor(found: &node::Found) -> Check {
+    let (data, folder) = (quoted(&found.data.folder), quoted(&found.settings.anchor));
+    let fix = || {
+        Fix::Do(format!(
+            "keep {data} and {folder} as they are, and put the newest copy of each back: a store that is older than its anchor \
+             is served, and not signed on"
+        ))
     };
     on(L03, &found.data.anchor, fix, |(seen, root)| {
         when(L03, &log_of(found), D04, |(origin, key)| {
@@ -269,9 +269,17 @@ fn anchor(facts: &node::Node, found: &node::Found) -> Check {
             }
             let size = seen.checkpoint.size;
             match root {
-                Ok(root) if *root == seen.checkpoint.root => {
-                    Check::ok(L03, format!("{}, as stored", count(size, "leaf", "leaves")))
-                }
+                Ok(root) if *root == seen.checkpoint.root => match &found.data.anchor_copy {
+                    None => Check::ok(
+                        L03,
+                        format!("{}, as stored; both copies are whole", count(size, "leaf", "leaves")),
+                    ),
+                    Some(how) => Check::warning(
+                        L03,
+                        how.clone(),
+                        Fix::Do("nothing: the node writes it anew from the other copy at its next start".into()),
+                    ),
+                },
                 Ok(_) => {
                     Check::failed(L03, format!("it signs another history of {size} leaves than is stored"), fix())
                 }
@@ -289,6 +297,20 @@ fn anchor(facts: &node::Node, found: &node::Found) -> Check {
                 Err(_) => super::needs(L03, L04),
             }
         })
+    })
+}
+
+/// The start's own judgement: nothing that it would find goes unsaid here.
+fn start(found: &node::Found) -> Check {
+    let data = quoted(&found.data.folder);
+    let fix = || {
+        Fix::Do(format!(
+            "keep {data} as it is and restore its newest backup beside it; until then a start serves what is whole and takes nothing"
+        ))
+    };
+    on(L05, &found.data.judged, fix, |broken| match broken {
+        None => Check::ok(L05, "it goes on where it ended"),
+        Some(why) => Check::failed(L05, format!("it would take and sign nothing: {why}"), fix()),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Other programs' locks, and a store that was copied with SQLite's own tools.
 
+use crate::store::sqlite::lock::WriterLock;
 use std::fs;
 use std::sync::Arc;
 
@@ -126,7 +127,8 @@ async fn a_copy_that_keeps_a_rollback_journal_is_set_to_wal_before_anything_is_w
         drop(SqliteStore::look(&disk.path()).unwrap().unwrap());
         assert_eq!(journal_mode(&disk), mode);
         let store = SqliteStore::open(&disk.path(), small()).unwrap();
-        let taken = SqliteWriter::take(Arc::clone(&store.shared)).unwrap();
+        let taken =
+            SqliteWriter::take(WriterLock::take(&store.shared.path).unwrap(), Arc::clone(&store.shared)).unwrap();
         let found: String = taken.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!(found, "wal");
         drop((taken, store));
@@ -145,7 +147,10 @@ async fn fault_89_a_copy_that_somebody_reads_is_waited_for_before_its_mode_is_se
         vacuumed(&disk);
         let other = holder(&disk, lock);
         let busy = match SqliteStore::open(&disk.path(), small()) {
-            Ok(store) => SqliteWriter::take(Arc::clone(&store.shared)).err(),
+            Ok(store) => {
+                let lock = WriterLock::take(&store.shared.path).unwrap();
+                SqliteWriter::take(lock, Arc::clone(&store.shared)).err()
+            }
             Err(error) => Some(error),
         };
         assert!(matches!(busy, Some(WriterError::Busy(_))), "{lock}: {busy:?}");

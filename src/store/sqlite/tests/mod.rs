@@ -15,6 +15,7 @@ use liaison_protocol::id::Seq;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::lock::WriterLock;
 use super::notices::FILE_BYTES_MIN;
 use super::writer::{SqliteWriter, WAL_BYTES, WAL_BYTES_MAX};
 use super::{SqliteOptions, SqliteStore, beside, schema};
@@ -74,7 +75,8 @@ impl Disk {
 fn the_writers_connection_synchronises_every_commit_and_overwrites_what_it_removes() {
     let disk = Disk::new();
     let store = SqliteStore::open(&disk.path(), small()).unwrap();
-    let writer = SqliteWriter::take(Arc::clone(&store.shared)).unwrap();
+    let lock = WriterLock::take(&disk.path()).unwrap();
+    let writer = SqliteWriter::take(lock, Arc::clone(&store.shared)).unwrap();
     let set = |pragma| {
         let found =
             writer.connection.pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0));
