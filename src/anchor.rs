@@ -38,7 +38,7 @@ pub enum BadAnchor {
     /// Neither file is there.
     #[error(
         "{} is not there: it says how far this log was signed, and lies apart from the data folder so that no backup brings back an \
-         older one. Put it back from where it is; where it is lost for good: liaison log anchor --config FILE",
+         older one. Put it back; for a node that never ran, and where it is lost for good: liaison log anchor --config FILE",
         .0.display()
     )]
     Missing(PathBuf),

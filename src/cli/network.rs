@@ -40,6 +40,7 @@ impl Init {
         output.line(format!(" ✔ {shown}/hub.toml             the node's configuration"));
         output.line(format!(" ✔ {shown}/directory.toml       partners and agreements, for people to edit"));
         output.line(format!(" ✔ {shown}/pki, {shown}/keys    TLS (P-256) and signing keys (Ed25519), all 0600"));
+        output.line(format!(" ✔ {shown}/anchor               how far the log is signed; put it in no backup"));
         output.line(format!(
             " ✔ {shown}/network.trust        what every verifier pins; network {}",
             output::short(&made.network().to_string())

@@ -16,7 +16,7 @@ use liaison_protocol::tlog::moved::{self, Moved};
 
 use super::history::{Shown, Told};
 use super::{Caller, Exchange, RETRY_AFTER_MS, away, busy, full, unknown};
-use crate::sequencer::{Answer, Stated};
+use crate::sequencer::{Answer, Stated, recovering_refusal};
 use crate::state::{Delivery, Happening, Proposal, Standing};
 
 /// How often a batch is judged again because another settled its items first.
@@ -102,6 +102,10 @@ impl Exchange {
         items: &[proto::AcknowledgedItem],
     ) -> Result<Acknowledged, Refusal> {
         let me = caller.partner.number;
+        if self.counts.recovering.is_set() {
+            // What it signs for may be in the part that is missing: neither taken nor refused for good.
+            return Err(recovering_refusal());
+        }
         for _ in 0..JUDGED_AGAIN_MAX {
             let caller = self.readmit(caller)?;
             let under = caller.directory.version();

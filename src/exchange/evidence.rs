@@ -51,7 +51,7 @@ impl Exchange {
         caller: &Caller,
         name: NoticeName,
     ) -> Result<(proto::Delivery, proto::Receipts), Refusal> {
-        let found = self.find(caller, name).await?;
+        let found = self.find(caller, name).await.map_err(|refusal| self.perhaps_lost(refusal))?;
         let delivery = self.checked(&found).await?.into_delivery();
         let acceptance = self.acceptance(&found, caller.partner.number).await?;
         let receipts = self.receipts(&self.published(), vec![acceptance]).await?;
@@ -83,7 +83,7 @@ impl Exchange {
         page: usize,
     ) -> Result<Evidence, Refusal> {
         let me = caller.partner.number;
-        let found = self.find(caller, name).await?;
+        let found = self.find(caller, name).await.map_err(|refusal| self.perhaps_lost(refusal))?;
         let published = self.published();
         let leaf = published.leaf(found.seq);
         let originator = found.accepted.originator == me;

@@ -9,7 +9,7 @@ use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::tlog::{hash, proof};
 
 use super::Exchange;
-use crate::sequencer::{Published, Tiles, stored_subtree};
+use crate::sequencer::{Published, Tiles, recovering_refusal, stored_subtree};
 use crate::store::ReadError;
 
 /// That a leaf lies in the tree of a size.
@@ -37,6 +37,13 @@ pub struct Consistency {
 }
 
 impl Exchange {
+    /// The newest checkpoint, as a signed note.
+    pub fn checkpoint(&self) -> Result<Bytes, Refusal> {
+        let published = self.published();
+        // A node that lost everything has none to show; any other log has its first leaf.
+        if published.size() == 0 { Err(recovering_refusal()) } else { Ok(published.checkpoint.clone()) }
+    }
+
     /// The hashes of subtrees, once together they are what `holds` says: from the tree's edge and the stored tiles; where those are
     /// damaged, from tiles made anew, of the entries or of the tiles below. None: neither holds.
     pub(super) async fn sound_path(
@@ -90,7 +97,10 @@ impl Exchange {
         let published = self.published();
         let size = if size == 0 { published.size() } else { size };
         if size > published.size() || leaf >= size {
-            return Err(out_of_range(format!("leaf {leaf} of size {size}: the log has {}", published.size())));
+            return Err(self.perhaps_lost(out_of_range(format!(
+                "leaf {leaf} of size {size}: the log has {}",
+                published.size()
+            ))));
         }
         let (seq, index) = (Seq(published.base.0 + leaf), Some(LeafIndex(leaf)));
         let entry = self.store.entries(seq..Seq(seq.0 + 1), 1).await;
@@ -115,7 +125,9 @@ impl Exchange {
         let published = self.published();
         let new = if new == 0 { published.size() } else { new };
         if old == 0 || old > new || new > published.size() {
-            return Err(out_of_range(format!("sizes {old} and {new}: the log has {}", published.size())));
+            return Err(
+                self.perhaps_lost(out_of_range(format!("sizes {old} and {new}: the log has {}", published.size())))
+            );
         }
         let parts = [
             proof::consistency(old, new),

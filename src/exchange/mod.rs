@@ -40,7 +40,7 @@ use crate::counts::Counts;
 use crate::gathering::Gathering;
 use crate::peer::{Identity, Peer};
 use crate::policy::CompiledDirectory;
-use crate::sequencer::{Busy, Pooled, Published, Sequencer, Transmitted};
+use crate::sequencer::{Busy, Pooled, Published, Sequencer, Transmitted, recovering_refusal};
 use crate::state::View;
 use crate::store::{ReadError, Store};
 
@@ -226,6 +226,12 @@ impl Exchange {
 
     fn view(&self) -> RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is not here may have been here, while the node's store is not what was signed.
+    fn perhaps_lost(&self, refusal: Refusal) -> Refusal {
+        let absent = matches!(refusal.reason, Reason::NotFound | Reason::IndexOutOfRange);
+        if absent && self.counts.recovering.is_set() { recovering_refusal() } else { refusal }
     }
 
     fn salt(&self) -> [u8; 32] {

@@ -26,7 +26,7 @@ impl LogService for Service {
         &self,
         _: Request<proto::GetCheckpointRequest>,
     ) -> Result<Response<proto::GetCheckpointResponse>, Status> {
-        let checkpoint = self.exchange.published().checkpoint.clone();
+        let checkpoint = self.exchange.checkpoint().map_err(|refusal| status::of(&refusal))?;
         Ok(Response::new(proto::GetCheckpointResponse { checkpoint }))
     }
 

@@ -24,6 +24,7 @@ pub use edge::StoredParts;
 pub use inbox::{Busy, Sequencer};
 pub use published::{Pooled, Published, Stated, pool};
 pub use recent::{Reader, Ready, Recent};
+pub use recovering::refusal as recovering_refusal;
 pub use run::Stopped;
 pub use startup::{CannotStart, Evidence, Judgement, Recovered, Sound, judge, tree_of};
 pub use tiles::{Tiles, stored_subtree};

@@ -39,7 +39,7 @@ pub(super) struct Recovering {
 }
 
 /// The refusal of whatever needs a statement.
-pub(super) fn refusal() -> Refusal {
+pub fn refusal() -> Refusal {
     Refusal::new(
         Reason::Recovering,
         "this node's store is not what was signed: it serves what is whole and takes nothing",

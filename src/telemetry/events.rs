@@ -276,6 +276,14 @@ pub static EVENTS: &[Event] = &[
         meaning: "Wall clock and monotonic clock differ by more than 5 minutes: nothing expires until the node is restarted.",
     },
     Event {
+        name: "anchor_behind",
+        reasons: Reasons::None,
+        fields: &["file", "error"],
+        by: &[],
+        meaning: "There is no room to write the anchor: nothing is taken until there is, because a restored backup could no longer be \
+                  told from the store.",
+    },
+    Event {
         name: "disk_full",
         reasons: Reasons::None,
         fields: &["reserve"],
@@ -313,9 +321,18 @@ pub static EVENTS: &[Event] = &[
     Event {
         name: "integrity",
         reasons: Reasons::None,
-        fields: &["leaf", "what", "count"],
+        fields: &["leaf", "what", "frames", "count"],
         by: &["leaf", "what"],
-        meaning: "Stored bytes fail their hash. Keep the store as it is, and restore or ask for help.",
+        meaning: "Stored bytes fail their hash, or an unfinished end of `frames` frames was cut off the write-ahead log after a crash. \
+                  Keep the store as it is, and restore or ask for help.",
+    },
+    Event {
+        name: "recovering",
+        reasons: Reasons::None,
+        fields: &["what"],
+        by: &[],
+        meaning: "The store is older than what was signed, or damaged, and what says so. What is whole is served, nothing is taken or \
+                  signed. Bring the newest store back.",
     },
     Event {
         name: "storage.fatal",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, Weak};
 
+use liaison::anchor::Anchor;
 use liaison::authority::directory_file::DirectoryFile;
 use liaison::authority::pki::{Authority, Issued, Validity};
 use liaison::authority::sign;
@@ -169,6 +170,17 @@ impl Place {
         let origin = "hub-1.network.liaison.example/log".parse().unwrap();
         let key = LogKey::new(&origin, Arc::new(self.signer("keys/log.key"))).unwrap();
         Checkpoint { origin, size, root: Hash::of(&[b"another history"]) }.sign(&key).unwrap().to_vec()
+    }
+
+    /// The log's anchor.
+    pub(super) fn anchor(&self) -> Anchor {
+        let origin = "hub-1.network.liaison.example/log".parse().unwrap();
+        Anchor::open(&self.path("anchor"), &origin).unwrap()
+    }
+
+    /// The last signed checkpoint, as the anchor keeps it.
+    pub(super) fn kept_checkpoint(&self) -> String {
+        String::from_utf8(self.anchor().content().checkpoint.unwrap().to_vec()).unwrap()
     }
 
     /// What the store says when it is changed behind the node's back.

@@ -377,18 +377,41 @@ pub(super) const ROWS: &[Row] = &[
         mends: false,
     },
     Row {
-        name: "a checkpoint file over another history",
-        does: |place| place.write("data/checkpoint", place.signed_checkpoint(3)),
+        name: "an anchor of another history",
+        does: |place| place.anchor().keep_checkpoint(place.signed_checkpoint(3).into()).unwrap(),
         amiss: &[("L03", "failed")],
         found: "another history",
         fix: "keep",
         mends: false,
     },
     Row {
-        name: "a checkpoint file that is gone",
-        does: |place| std::fs::remove_file(place.path("data/checkpoint")).unwrap(),
+        name: "an anchor that is gone",
+        does: |place| std::fs::remove_dir_all(place.path("anchor")).unwrap(),
         amiss: &[("L03", "failed")],
-        found: "gone",
+        found: "is not there",
+        fix: "keep",
+        mends: false,
+    },
+    Row {
+        name: "an anchor with one copy damaged",
+        does: |place| {
+            let copy = place.path("anchor/hub-1.network.liaison.example-log.anchor-copy");
+            let text = std::fs::read_to_string(&copy).unwrap().replacen("origin", "Origin", 1);
+            std::fs::write(copy, text).unwrap();
+        },
+        amiss: &[("L03", "warning")],
+        found: "anchor-copy does not have the digest",
+        fix: "nothing",
+        mends: false,
+    },
+    Row {
+        name: "a statement of which one bit is another",
+        does: |place| {
+            let flip = "UPDATE entries SET salt = zeroblob(32) WHERE seq = 1";
+            place.tamper(flip);
+        },
+        amiss: &[("L04", "failed")],
+        found: "statement 1 does not open its leaf",
         fix: "keep",
         mends: false,
     },
@@ -398,6 +421,14 @@ pub(super) const ROWS: &[Row] = &[
         amiss: &[("L04", "failed")],
         found: "statement 1",
         fix: "restore a backup",
+        mends: false,
+    },
+    Row {
+        name: "a recipient set that was changed",
+        does: |place| place.tamper("UPDATE sets SET members = zeroblob(length(members))"),
+        amiss: &[("L05", "failed")],
+        found: "its recipient set",
+        fix: "keep",
         mends: false,
     },
     Row {
@@ -417,7 +448,7 @@ fn in_days(days: i64) -> String {
 
 /// The newest checkpoint with one digit of its signature changed.
 fn forged(place: &Place) -> String {
-    let note = place.text("data/checkpoint");
+    let note = place.kept_checkpoint();
     let at = note.rfind("==").or_else(|| note.rfind('=')).unwrap_or(note.len() - 1) - 6;
     let digit = if &note[at..=at] == "A" { "B" } else { "A" };
     format!("{}{digit}{}", &note[..at], &note[at + 1..])

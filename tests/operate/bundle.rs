@@ -34,7 +34,7 @@ async fn a_bundle_is_listed_first_written_when_somebody_says_yes_and_never_over_
     fr.send("FR/1", &["KE"]).await;
 
     // Written within a second of its signature.
-    until("the checkpoint file", async || network.path("data/checkpoint").exists().then_some(())).await;
+    until("the first checkpoint in the anchor", async || network.kept_checkpoint()).await;
     let bundle = network.path("bundle.tar");
     let to = bundle.to_str().unwrap();
     let (exit, stdout, stderr) = network.operator(&["support-bundle", "--to", to]);

@@ -114,7 +114,7 @@ async fn a_check_of_a_right_configuration_says_so_and_changes_nothing_whether_or
     // Another start of the same node is refused, and takes nothing from the one that runs.
     let (exit, _, stderr) = network.operator(&["serve"]);
     assert_ne!(exit, 0);
-    assert!(stderr.contains("listen.operator: ") && stderr.contains("another node answers"), "{stderr}");
+    assert!(stderr.contains("node.data: ") && stderr.contains("held by another process"), "{stderr}");
     let (exit, stdout, stderr) = network.operator(&["status"]);
     assert!(exit == 0 && stdout.contains("hub-1"), "{stdout}{stderr}");
     assert!(node.stop().await.success());

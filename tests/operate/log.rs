@@ -105,7 +105,9 @@ async fn fault_75_a_log_that_shows_another_past_is_caught_and_both_checkpoints_a
 
     // Somebody restores the backup and removes what guards against it: the same key now signs another past.
     copy(&network.path("older"), &network.path("data"));
-    std::fs::remove_file(network.path("data/checkpoint")).unwrap();
+    std::fs::remove_dir_all(network.path("anchor")).unwrap();
+    let (exit, _, stderr) = network.operator(&["log", "anchor"]);
+    assert_eq!(exit, 0, "{stderr}");
     let node = network.start().await;
     let fr = network.partner("FR", &node).await;
     let pin = network.path("partners/FR/hub-1.network.liaison.example-log.checkpoint");

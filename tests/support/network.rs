@@ -108,6 +108,12 @@ impl Network {
         std::fs::write(&file, text.replace(&head, &format!("{head}{keys}\n"))).unwrap();
     }
 
+    /// The last signed checkpoint that the log's anchor keeps. None: none yet.
+    pub(crate) fn kept_checkpoint(&self) -> Option<bytes::Bytes> {
+        let origin = "hub-1.network.liaison.example/log".parse().unwrap();
+        liaison::anchor::Anchor::open(&self.path("anchor"), &origin).unwrap().content().checkpoint
+    }
+
     /// What the node has written to its audit so far, under this name.
     pub(crate) fn events(&self, name: &str) -> Vec<serde_json::Value> {
         let log = std::fs::read_to_string(self.path("hub.log")).unwrap_or_default();

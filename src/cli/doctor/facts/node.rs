@@ -151,7 +151,7 @@ async fn look(config: &Path, settings: Settings, absent: Vec<String>, pre: bool,
     };
     let path = and(&status, |status| pin::path(&status.consistency));
     // The store is read after the node has been asked, so that it holds at least what the node has shown.
-    let data = data(&settings, &directory, &status, clock).await;
+    let data = data(&settings, &directory, &status, pre, clock).await;
     Found {
         private: private.map(|(key, path)| files::rights(key, path)).into(),
         public: public.map(|(key, path)| files::rights(key, path)).into(),
@@ -217,6 +217,7 @@ async fn data(
     settings: &Settings,
     directory: &Fact<Arc<Directory>>,
     status: &Fact<GetStatusResponse>,
+    pre: bool,
     clock: &SharedClock,
 ) -> Data {
     let folder = settings.data.clone();
@@ -255,6 +256,7 @@ async fn data(
     let holder = inspect::holder(&folder).map_err(|error| Missing::Failed(error.to_string()));
     let judged = match &holder {
         Ok(Some(_)) => Err(Missing::NotHere("a node is running on it")),
+        _ if !pre => Err(Missing::NotHere("asked before a start only")),
         _ => bounded(clock, judged(settings, directory, &anchored)).await,
     };
     let store = match &opened {

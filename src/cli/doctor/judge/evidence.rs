@@ -5,7 +5,7 @@ use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::proto::GetStatusResponse;
 use liaison_protocol::tlog::checkpoint::VerifierKey;
 
-use super::super::check::{Check, Code, Fix};
+use super::super::check::{Check, Code, Fix, Outcome};
 use super::super::facts::{Fact, Missing, and, node, partner};
 use super::super::pin::{self, Growth, Seen};
 use super::{count, folder_of, on, quoted, when};
@@ -63,7 +63,7 @@ pub(super) fn node(code: Code, facts: &node::Node, found: &node::Found) -> Check
             _ => growth(&found.growth, &shown(found), &log_of(found)),
         },
         L03 => anchor(found),
-        L05 => start(found),
+        L05 => start(facts, found),
         _ => leaves(found),
     }
 }
@@ -291,6 +291,8 @@ fn anchor(found: &node::Found) -> Check {
                     ),
                     fix(),
                 ),
+                // A node answers, and keeps its data elsewhere.
+                Err(_) if found.status.is_ok() && stored_size(found).is_none() => super::needs(L03, S03),
                 Err(Missing::Failed(problem)) if stored_size(found).is_none() => {
                     Check::failed(L03, problem.clone(), fix())
                 }
@@ -301,7 +303,12 @@ fn anchor(found: &node::Found) -> Check {
 }
 
 /// The start's own judgement: nothing that it would find goes unsaid here.
-fn start(found: &node::Found) -> Check {
+fn start(facts: &node::Node, found: &node::Found) -> Check {
+    for cause in [S02, L01, L03, L04] {
+        if node(cause, facts, found).outcome == Outcome::Failed {
+            return super::needs(L05, cause);
+        }
+    }
     let data = quoted(&found.data.folder);
     let fix = || {
         Fix::Do(format!(

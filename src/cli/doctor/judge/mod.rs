@@ -31,7 +31,7 @@ const PRE: &[Code] = &[
 /// Made beside a running node.
 const BESIDE: &[Code] = &[
     F01, F02, F03, F04, K01, K02, K03, K04, K05, K06, K07, D01, D02, D03, D04, D05, D06, D07, D08, D09, D10, C01,
-    C02, C07, C08, C09, S01, S02, S03, S04, S05, L01, L02, L03, L04, L05, M01, M02, M03, T01, H01, H02, H03,
+    C02, C07, C08, C09, S01, S02, S03, S04, S05, L01, L02, L03, L04, M01, M02, M03, T01, H01, H02, H03,
 ];
 /// Made by a partner.
 const PARTNER: &[Code] = &[
