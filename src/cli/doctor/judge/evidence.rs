@@ -316,7 +316,8 @@ fn start(facts: &node::Node, found: &node::Found) -> Check {
         ))
     };
     on(L05, &found.data.judged, fix, |broken| match broken {
-        None => Check::ok(L05, "it goes on where it ended"),
+        None if found.data.store.is_err() => Check::ok(L05, "it begins the log"),
+        None => Check::ok(L05, "it goes on where the log ended"),
         Some(why) => Check::failed(L05, format!("it would take and sign nothing: {why}"), fix()),
     })
 }
