@@ -146,23 +146,15 @@ async fn sound(evidence: &Evidence<'_>) -> Result<Option<Sound>, CannotStart> {
     let below = evidence.store.below().await?;
     let head = evidence.store.head().await?;
     if let Some(signed) = &anchored {
-        let found = below.ahead.or(head).map_or(0, |head| head.size());
+        let found = head.map_or(0, |head| head.size());
         if signed.size > found {
             return Err(CannotStart::RolledBack { found, signed: signed.size });
         }
     }
     let Some(head) = head else { return Ok(None) };
     let (tree, signed) = edge(evidence, &head).await?;
-    match &anchored {
-        Some(signed) if signed.size > head.size() => {
-            let ahead = below.ahead.filter(|ahead| ahead.size() == signed.size && ahead.root != signed.root);
-            if ahead.is_some() {
-                let size = signed.size;
-                return Err(CannotStart::Evidence(format!("at size {size} the last batch has another root")));
-            }
-        }
-        Some(signed) => agrees(evidence, &head, signed).await?,
-        None => {}
+    if let Some(signed) = &anchored {
+        agrees(evidence, &head, signed).await?;
     }
     let folded = fold::newest(evidence.store, &head).await?;
     Ok(Some(Sound { head, signed, below, tree, folded }))
@@ -234,8 +226,7 @@ async fn take(parts: &Parts) -> Result<Taken, CannotStart> {
             Ok(Judgement::Broken(why)) => break Taken::Broken(claim, why),
             judged => judged?,
         };
-        // From here on bytes change: the writer's first act is a commit, and with it goes the batch that only its second copy still
-        // holds. A crash now leaves what was judged, or that batch too.
+        // From here on bytes change: the writer's first act is a commit. A crash now leaves what was judged.
         let writer = match claim.writer().await {
             Err(WriterError::Busy(why)) => {
                 locked.wait(&why).await;
@@ -246,14 +237,9 @@ async fn take(parts: &Parts) -> Result<Taken, CannotStart> {
         if let Some(anchor) = parts.anchor.whole() {
             mend(anchor);
         }
-        break match (judged, writer.head().copied()) {
-            (Judgement::Fresh, None) => Taken::Fresh(writer),
-            (Judgement::Sound(sound), Some(head)) if sound.head == head => Taken::Sound(writer, sound),
-            // The second copy was committed: what is there now is judged once more.
-            _ => match sound(&parts.evidence()).await? {
-                Some(sound) => Taken::Sound(writer, Box::new(sound)),
-                None => Taken::Fresh(writer),
-            },
+        break match judged {
+            Judgement::Sound(sound) => Taken::Sound(writer, sound),
+            _ => Taken::Fresh(writer),
         };
     };
     locked.is_over();

@@ -265,14 +265,12 @@ pub enum Room {
     NoReserve,
 }
 
-/// What lies below the rows: a store that keeps the end of its history twice compares the two.
+/// What lies below the rows and is whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Below {
     /// The unfinished end of a commit that nobody was told of, cut off by whoever reads; in the store's own units (for SQLite,
     /// frames of the write-ahead log). 0: none.
     pub cut_frames: u64,
-    /// The head after the one batch that only the second copy holds whole. Taking the writer commits that batch.
-    pub ahead: Option<Head>,
 }
 
 /// Reads, for everyone; hands out the one writer. The contract stands above.

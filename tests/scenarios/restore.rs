@@ -97,3 +97,77 @@ async fn fault_74_without_its_anchor_no_node_starts_and_the_way_on_is_named() {
     network.partner("FR", &node).await.send("FR/3", &["KE"]).await;
     assert!(node.stop().await.success());
 }
+
+/// A node that was killed right after its last answer, with what it had accepted in its write-ahead log alone.
+async fn killed() -> Network {
+    let network = Network::of(&["FR", "KE"]);
+    let node = network.start().await;
+    let fr = network.partner("FR", &node).await;
+    for nth in 0..4 {
+        fr.send(&format!("FR/{nth}"), &["KE"]).await;
+    }
+    node.kill().await;
+    network
+}
+
+#[tokio::test]
+async fn fault_76_one_bit_of_the_write_ahead_log_takes_back_nothing_and_changes_nothing() {
+    let network = killed().await;
+    let log = network.path("data/liaison.db-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[32 + 24 + 100] ^= 4;
+    std::fs::write(&log, bytes).unwrap();
+    let before = bytes_of(&network.path("data"));
+    let (exit, checked, _) = network.operator(&["serve", "--check"]);
+    assert!(exit == 1 && checked.contains("liaison.db-wal: frame 0 is damaged"), "{checked}");
+    let node = network.start().await;
+    let ready: serde_json::Value = serde_json::from_str(&node.ready).unwrap();
+    let why = ready["recovering"].as_str().unwrap_or_else(|| panic!("{ready}"));
+    assert!(why.contains("liaison.db-wal: frame 0 is damaged") && !why.contains("backup"), "{why}");
+    let fr = network.partner("FR", &node).await;
+    let notice = fr.notice("FR/new", &["KE"]);
+    let refused = fr.raw.submit(notice.envelope.clone(), notice.parts.clone()).await.expect_err("nothing is taken");
+    assert_eq!(refused.reason, "RECOVERING");
+    assert!(node.stop().await.success());
+    assert_eq!(bytes_of(&network.path("data")), before, "a start that signs nothing changes nothing");
+}
+
+#[tokio::test]
+async fn fault_83_what_a_power_cut_leaves_of_an_unanswered_commit_is_cut_and_reported() {
+    let network = killed().await;
+    let log = network.path("data/liaison.db-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    // The beginning of one more commit: a whole frame header of this log, and half a page.
+    let head = bytes[32..32 + 24].to_vec();
+    bytes.extend(head);
+    bytes.extend([7; 4096]);
+    std::fs::write(&log, bytes).unwrap();
+    let node = network.start().await;
+    let ready: serde_json::Value = serde_json::from_str(&node.ready).unwrap();
+    assert!(ready["recovering"].is_null(), "{ready}");
+    let cut = network.event_after("integrity", 0).await;
+    assert_eq!(cut["frames"], 1, "{cut}");
+    let ke = network.partner("KE", &node).await;
+    assert_eq!(ke.collect().await.len(), 4, "everything that was answered is there");
+    assert!(node.stop().await.success());
+}
+
+#[tokio::test]
+async fn fault_84_a_notice_file_that_was_cut_short_is_named_and_nothing_is_written() {
+    let network = Network::of(&["FR", "KE"]);
+    let node = network.start().await;
+    let fr = network.partner("FR", &node).await;
+    let mut draft = fr.draft("FR/large", &["KE"]);
+    draft.parts[0].bytes = vec![b'x'; 100 << 10].into();
+    let notice = fr.sign(draft);
+    fr.submit(&notice).await.unwrap();
+    assert!(node.stop().await.success());
+    let file = std::fs::File::options().write(true).open(network.path("data/liaison.db.notices")).unwrap();
+    file.set_len(1_000).unwrap();
+    let before = bytes_of(&network.path("data"));
+    let node = network.start().await;
+    let ready: serde_json::Value = serde_json::from_str(&node.ready).unwrap();
+    assert!(ready["recovering"].as_str().is_some_and(|why| why.contains("liaison.db.notices has")), "{ready}");
+    assert!(node.stop().await.success());
+    assert_eq!(bytes_of(&network.path("data")), before);
+}

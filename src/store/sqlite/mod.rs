@@ -11,6 +11,7 @@ mod room;
 mod rows;
 mod schema;
 mod trouble;
+mod wal;
 mod writer;
 
 #[cfg(test)]
@@ -37,10 +38,11 @@ use self::reserve::Reserve;
 pub use self::room::Disk;
 use self::room::is_no_room;
 use self::trouble::{Trouble, is_busy};
+use self::wal::Wal;
 use self::writer::SqliteClaim;
 use super::check;
 use super::{
-    Base, Claim, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, WriterError,
+    Base, Below, Claim, Head, Known, Name, ReadError, SetId, Store, Stored, StoredNote, StoredNotice, WriterError,
 };
 
 /// What an operator may choose.
@@ -180,6 +182,22 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn claim(&self) -> Result<Box<dyn Claim>, WriterError> {
         Ok(Box::new(SqliteClaim::take(Arc::clone(&self.shared))?))
+    }
+
+    async fn below(&self) -> Result<Below, ReadError> {
+        let named = |file: &Path, how: &dyn std::fmt::Display| format!("{}: {how}", file.display());
+        let log = beside(&self.shared.path, "-wal");
+        let cut_frames = match wal::judge(&log) {
+            Ok(Wal::Whole { cut }) => cut,
+            Ok(Wal::Damaged(how)) => return Err(ReadError::Damaged(named(&log, &how))),
+            Err(error) => return Err(ReadError::Unavailable(named(&log, &error))),
+        };
+        let counted = self.readers.read(rows::notice_file_bytes).await?;
+        match self.shared.notices.holds(counted) {
+            Ok(()) => Ok(Below { cut_frames }),
+            Err(WriterError::Damaged(how)) => Err(ReadError::Damaged(how)),
+            Err(other) => Err(ReadError::Unavailable(other.to_string())),
+        }
     }
 
     async fn head(&self) -> Result<Option<Head>, ReadError> {

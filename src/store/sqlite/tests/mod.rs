@@ -5,6 +5,7 @@ mod locked;
 mod names;
 mod notices;
 mod room;
+mod wal;
 
 use std::collections::HashSet;
 use std::fs;
