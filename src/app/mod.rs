@@ -37,7 +37,7 @@ use crate::counts::Counts;
 use crate::exchange;
 use crate::grpc;
 use crate::http::{self, Ops};
-use crate::peer::Identities;
+use crate::peer::{BadPeer, Identities, Owner};
 use crate::sequencer::{self, CannotStart, Recovered};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::store::{Store, WriterError};
@@ -158,11 +158,25 @@ impl Read {
             let of_key = source.to_string().starts_with(&settings.key.display().to_string());
             CannotServe::Credentials { key: if of_key { "tls.key" } else { "tls.certificate" }, source }
         })?;
+        own_certificate(settings, newest, &credentials).map_err(file("tls.certificate", &settings.certificate))?;
         Ok(Self { trust, directories, origin: node.log_origin, log_key, credentials: Arc::new(credentials) })
     }
 
     fn newest(&self) -> &Directory {
         self.directories.last().expect("there is one, or reading failed")
+    }
+}
+
+/// The node's own certificate is judged as the directory has others judge it: with one that is damaged, or issued by somebody else,
+/// a node would start and nobody could connect. Its time is no reason here; readiness and alarms speak of that.
+fn own_certificate(settings: &Settings, newest: &Directory, credentials: &Credentials) -> Result<(), String> {
+    match directory::identities(newest).admit(&credentials.chain(), credentials.valid_until()) {
+        Ok(peer) if peer.identity().owner() == Owner::Node(settings.node.clone()) => Ok(()),
+        Ok(peer) => {
+            Err(format!("it is the certificate of {}, and this is node {}", peer.identity(), settings.node))
+        }
+        Err(BadPeer::Expired { .. } | BadPeer::NotYetValid { .. }) => Ok(()),
+        Err(bad) => Err(format!("{bad}; next: liaison doctor --pre --config {}", settings.file.display())),
     }
 }
 

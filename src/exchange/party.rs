@@ -23,7 +23,7 @@ impl Elsewhere {
         let [a, b, c, d, e, f, g, h, ..] = digest.0;
         let fraction = u128::from(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
         // The same part of the log as it grows, so mostly the same notice.
-        Seq((fraction * u128::from(end.0) >> 64) as u64)
+        Seq(((fraction * u128::from(end.0)) >> 64) as u64)
     }
 }
 

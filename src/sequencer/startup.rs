@@ -242,7 +242,7 @@ async fn take(parts: &Parts) -> Result<Taken, CannotStart> {
             _ => Taken::Fresh(writer),
         };
     };
-    locked.is_over();
+    locked.given_back();
     Ok(taken)
 }
 

@@ -325,9 +325,12 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(30);
 
+    /// Lines with how many events each stands for.
+    type Lines = Vec<(u64, Vec<u8>)>;
+
     /// Gathers lines until a test says that they are due.
     #[derive(Clone, Default)]
-    struct Gatherer(Arc<Mutex<Vec<(u64, Vec<u8>)>>>);
+    struct Gatherer(Arc<Mutex<Lines>>);
 
     impl Gathers for Gatherer {
         fn lag(&self, lost: u64) -> Vec<u8> {

@@ -130,6 +130,11 @@ impl Credentials {
         self.current.load().certificate
     }
 
+    /// The chain in use, leaf first.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.current.load().certified.cert.clone()
+    }
+
     /// notAfter of the leaf in use.
     pub fn valid_until(&self) -> Micros {
         self.current.load().valid_until

@@ -125,7 +125,8 @@ async fn what_happened_to_a_receipt_or_a_trust_file_on_its_way_is_no_forgery_and
     let trust = std::fs::read_to_string(network.path("network.trust")).unwrap();
     let good = String::from_utf8(good).unwrap();
     let utf16 = |text: &str| [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-    let rows: [(&str, fn(&str) -> String, bool); 5] = [
+    type Change = fn(&str) -> String;
+    let rows: [(&str, Change, bool); 5] = [
         ("line ends were changed", |text| text.replace('\n', "\r\n"), false),
         ("byte order mark", |text| format!("\u{feff}{text}"), false),
         ("line ends were changed", |text| format!("\u{feff}{}", text.replace('\n', "\r\n")), false),

@@ -173,7 +173,7 @@ fn a_list_of_which_much_is_unreadable_is_refused_with_what_its_bytes_are() {
     // Half of it in UTF-8: two lists put together, or an editor's work.
     let text = with_letters(100, 45);
     let half = text.len() / 3;
-    let mixed = [text[..half].as_bytes(), &windows_1252(&text[half..])].concat();
+    let mixed = [&text.as_bytes()[..half], &windows_1252(&text[half..])].concat();
     let refused = read(&mixed).expect("a list").is_readable_enough().expect_err("much is missing");
     assert!(refused.to_string().contains("its bytes are UTF-8 mixed with bytes of another encoding"), "{refused}");
 

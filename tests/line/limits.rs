@@ -215,19 +215,23 @@ async fn fault_20_a_handshake_begun_before_a_revocation_does_not_slip_through() 
     let leaf = house.authority.leaf(&of_partner("FR"));
     // A client whose first words arrive, and whose next ones wait.
     let (near, mut far) = tokio::io::duplex(64 << 10);
-    let client = tokio::spawn(connect(near, house.client(&leaf)));
-    let mut tcp = TcpStream::connect(house.address).await.unwrap();
-    let mut hello = vec![0; 16 << 10];
-    let length = far.read(&mut hello).await.unwrap();
-    tcp.write_all(&hello[..length]).await.unwrap();
-    // The door has answered: it has taken its look at who is registered, and waits for the client.
-    soon("the door's answer", tcp.peek(&mut [0])).await.unwrap();
-    let other = house.authority.leaf(&of_partner("FR")).key_hash();
-    let identities = registered(&house.authority, &[other], &[]);
-    house.identities.store(Arc::new(identities));
-    assert_eq!(house.lines.end(|_| true), 0);
-    let _ = soon("the end", tokio::io::copy_bidirectional(&mut far, &mut tcp)).await;
-    assert!(client.await.unwrap().is_err());
+    let client = connect(near, house.client(&leaf));
+    let revoked = async {
+        let mut tcp = TcpStream::connect(house.address).await.unwrap();
+        let mut hello = vec![0; 16 << 10];
+        let length = far.read(&mut hello).await.unwrap();
+        tcp.write_all(&hello[..length]).await.unwrap();
+        // The door has answered: it has taken its look at who is registered, and waits for the client.
+        soon("the door's answer", tcp.peek(&mut [0])).await.unwrap();
+        let other = house.authority.leaf(&of_partner("FR")).key_hash();
+        let identities = registered(&house.authority, &[other], &[]);
+        house.identities.store(Arc::new(identities));
+        assert_eq!(house.lines.end(|_| true), 0);
+        let _ = soon("the end", tokio::io::copy_bidirectional(&mut far, &mut tcp)).await;
+        drop(far);
+    };
+    let (client, ()) = tokio::join!(client, revoked);
+    assert!(client.is_err());
     let event = house.audit.next("tls.reject").await;
     assert_eq!(event["reason"], "key_not_pinned");
 }

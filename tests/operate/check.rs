@@ -43,6 +43,33 @@ const ROWS: &[(Break, &[&str])] = &[
         &["tls.certificate: ", "hub-1.pem"],
     ),
     (
+        |network, _| {
+            // One digit within the authority's signature.
+            let file = network.path("pki/hub-1.pem");
+            let mut text = std::fs::read(&file).unwrap();
+            let end = text.windows(8).rposition(|window| window == b"-----END").unwrap();
+            let digit = &mut text[end - 20];
+            *digit = if *digit == b'A' { b'B' } else { b'A' };
+            std::fs::write(&file, text).unwrap();
+        },
+        &["tls.certificate: ", "hub-1.pem"],
+    ),
+    (
+        |network, _| {
+            std::fs::copy(network.path("partners/FR/tls.pem"), network.path("pki/hub-1.pem")).unwrap();
+            std::fs::copy(network.path("partners/FR/tls.key"), network.path("pki/hub-1.key")).unwrap();
+        },
+        &["tls.certificate: ", "hub-1.pem"],
+    ),
+    (
+        |network, _| std::fs::remove_dir_all(network.path("anchor")).unwrap(),
+        &["log.anchor: ", "liaison log anchor --config"],
+    ),
+    (
+        |network, _| replace(network, "anchor = \"anchor\"", "anchor = \"data/anchor\""),
+        &["log.anchor: ", "outside node.data"],
+    ),
+    (
         |network, _| std::fs::write(network.path("network.trust"), "nothing").unwrap(),
         &["directory.trust: ", "network.trust"],
     ),
@@ -86,7 +113,7 @@ fn fault_105_a_check_and_a_start_refuse_a_wrong_configuration_with_the_same_line
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().map(|address| (taken, address.to_string())).unwrap();
     for (wrong, words) in ROWS {
-        let network = watched(&[]);
+        let network = watched(&["FR"]);
         std::fs::remove_dir(network.path("data")).unwrap();
         wrong(&network, &taken.1);
         let clock = SystemClock::new();

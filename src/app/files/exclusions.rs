@@ -323,7 +323,7 @@ mod tests {
         // It is not asked again, and others still are.
         std::fs::write(at("denied"), "# nobody again\n").unwrap();
         let looked = exclusions.look(false, now);
-        assert!(looked.changed && exclusions.denied.len() == 0 && exclusions.are_stalled(), "{looked:?}");
+        assert!(looked.changed && exclusions.denied.is_empty() && exclusions.are_stalled(), "{looked:?}");
         let looked = exclusions.look(true, now);
         assert!(looked.outcomes.iter().any(|line| line == "certificate: unchanged"), "{looked:?}");
 

@@ -68,7 +68,7 @@ impl<'a> Locked<'a> {
     }
 
     /// The lock was given back.
-    pub(in super::super) fn is_over(self) {
+    pub(in super::super) fn given_back(self) {
         if self.waited {
             self.parts.counts.store_away.set(false);
             tracing::warn!(target: "audit", event = "store_back");

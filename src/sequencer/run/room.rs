@@ -72,7 +72,7 @@ impl Run {
             _ => false,
         };
         let small: Vec<_> = proposals.iter().filter(|proposal| !is_new(proposal)).cloned().collect();
-        let mut answers = self.from_reserve(&small, known).await?.into_iter();
+        let mut answers = self.stated_from_reserve(&small, known).await?.into_iter();
         let each = |proposal| match is_new(proposal) {
             true => Answer::NoRoom,
             false => answers.next().expect("one for each of the rest"),
@@ -81,7 +81,7 @@ impl Run {
     }
 
     /// What is due expires with it, unless there is no room for that.
-    async fn from_reserve(&mut self, small: &[Proposal], known: &Known) -> Result<Vec<Answer>, Stopped> {
+    async fn stated_from_reserve(&mut self, small: &[Proposal], known: &Known) -> Result<Vec<Answer>, Stopped> {
         let mut expire = !self.clocks.alarm_if_apart();
         loop {
             match self.stated(small, known, expire).await? {
