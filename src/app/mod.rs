@@ -37,7 +37,7 @@ use crate::counts::Counts;
 use crate::exchange;
 use crate::grpc;
 use crate::http::{self, Ops};
-use crate::peer::{BadPeer, Identities, Owner};
+use crate::peer::{BadPeer, Identities, Identity};
 use crate::sequencer::{self, CannotStart, Recovered};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::store::{Store, WriterError};
@@ -168,13 +168,12 @@ impl Read {
 }
 
 /// The node's own certificate is judged as the directory has others judge it: with one that is damaged, or issued by somebody else,
-/// a node would start and nobody could connect. Its time is no reason here; readiness and alarms speak of that.
+/// a node would start and nobody could connect. Its time is no reason here: readiness and alarms speak of that, and `liaison doctor` of
+/// its name.
 fn own_certificate(settings: &Settings, newest: &Directory, credentials: &Credentials) -> Result<(), String> {
     match directory::identities(newest).admit(&credentials.chain(), credentials.valid_until()) {
-        Ok(peer) if peer.identity().owner() == Owner::Node(settings.node.clone()) => Ok(()),
-        Ok(peer) => {
-            Err(format!("it is the certificate of {}, and this is node {}", peer.identity(), settings.node))
-        }
+        Ok(peer) if matches!(peer.identity(), Identity::Node(_)) => Ok(()),
+        Ok(_) => Err("it is a partner's certificate, and no client takes it for a node's".into()),
         Err(BadPeer::Expired { .. } | BadPeer::NotYetValid { .. }) => Ok(()),
         Err(bad) => Err(format!("{bad}; next: liaison doctor --pre --config {}", settings.file.display())),
     }

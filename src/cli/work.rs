@@ -376,7 +376,9 @@ impl Trace {
         let mut events = Vec::new();
         for (nth, receipt) in receipts.iter().enumerate() {
             let what = format!("log leaf {}, about {},", receipt.leaf.0, manifest.reference);
-            let (_, statement) = verifying.receipt(receipt, None, &what).await?;
+            // The first is the acceptance, which is verified together with what was accepted.
+            let envelope = (nth == 0).then_some(&notice.envelope);
+            let (_, statement) = verifying.receipt(receipt, envelope, &what).await?;
             let words = read::words(&statement, &receipt.items, &known);
             let leaf = receipt.leaf.0;
             output.line(format!(" {}  {words}   log leaf {leaf}", output::time(statement.observed_at)));
