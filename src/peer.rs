@@ -210,7 +210,7 @@ pub enum BadPeer {
     #[error("the key is not among the keys pinned for this identity")]
     KeyNotPinned,
     /// A certificate of the chain has ended.
-    #[error("the certificate ended at {} and it is {}", seconds(not_after), seconds(now))]
+    #[error("the certificate ended at {} and it is {}", moment(*not_after), moment(*now))]
     Expired {
         /// Its last second.
         not_after: Micros,
@@ -218,7 +218,7 @@ pub enum BadPeer {
         now: Micros,
     },
     /// A certificate of the chain has not begun.
-    #[error("the certificate begins at {} and it is {}", seconds(not_before), seconds(now))]
+    #[error("the certificate begins at {} and it is {}", moment(*not_before), moment(*now))]
     NotYetValid {
         /// Its first second.
         not_before: Micros,
@@ -254,8 +254,9 @@ pub enum BadPeer {
     BadChain(&'static str),
 }
 
-fn seconds(time: &Micros) -> String {
-    format!("{} s after 1970", time.0.div_euclid(Micros::SECOND))
+/// RFC 3339, in UTC.
+fn moment(time: Micros) -> String {
+    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| "another age".into(), |time| time.to_string())
 }
 
 impl BadPeer {

@@ -12,7 +12,7 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use super::BadPeer;
+use super::{BadPeer, moment};
 
 /// Bits of an RSA modulus: fewer are broken, and more are not taken by the library that verifies.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -179,10 +179,6 @@ fn is_verifiable(certificate: &X509Certificate<'_>) -> bool {
         },
         _ => false,
     }
-}
-
-fn moment(time: Micros) -> String {
-    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| "another age".into(), |time| time.to_string())
 }
 
 /// Bits of an unsigned number, most significant byte first.

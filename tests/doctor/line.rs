@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use super::place::{Place, stopped, strange_authority};
+use super::pre::{revokes, under_an_ended_intermediate};
 use crate::support::Node;
 
 const CONTEXT: &str = "partners/FR/context.toml";
@@ -43,6 +44,12 @@ const ROWS: &[Row] = &[
         said: &["the node refused this certificate", "authority"],
     },
     Row {
+        name: "a certificate that is revoked",
+        does: |place| revokes(place, -1, 48, &["partners/FR/tls.pem"]),
+        exit: NOT_LET_IN,
+        said: &["the node refused this certificate: it is revoked"],
+    },
+    Row {
         name: "a partner that is suspended",
         does: |place| place.amend("id = \"FR\"\n", "id = \"FR\"\nstatus = \"suspended\"\n"),
         exit: NOT_LET_IN,
@@ -77,6 +84,12 @@ const ROWS: &[Row] = &[
         does: |place| place.node_certificate("hub-1", &["hub-1"], 3, 100),
         exit: NOT_PROVEN,
         said: &["the node's certificate does not hold before 20"],
+    },
+    Row {
+        name: "an authority between that ended",
+        does: under_an_ended_intermediate,
+        exit: NOT_PROVEN,
+        said: &["the intermediate certificate", "Between", "ended at 20", "this machine's clock says 20"],
     },
 ];
 

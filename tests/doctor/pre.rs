@@ -5,8 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use liaison_protocol::id::Micros;
 use rcgen::{
-    CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, Issuer, KeyIdMethod, KeyPair,
-    PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, RevokedCertParams, SanType,
+    SerialNumber, date_time_ymd,
 };
 
 use super::place::{Place, Report, Row, hours, public, stopped, strange_authority, strange_key};
@@ -461,6 +462,11 @@ fn configure_lists(place: &Place) {
 
 /// A list by the network's own authority that revokes nobody, from and to so many hours from now.
 fn revocation_list(place: &Place, from: i64, to: i64) {
+    revokes(place, from, to, &[]);
+}
+
+/// The same, revoking the certificates in these files.
+pub(super) fn revokes(place: &Place, from: i64, to: i64, files: &[&str]) {
     configure_lists(place);
     let moment = |hours: i64| {
         let seconds = now().plus(hours * Micros::HOUR).0 / Micros::SECOND;
@@ -468,15 +474,60 @@ fn revocation_list(place: &Place, from: i64, to: i64) {
     };
     let authority_key = KeyPair::from_pem(&place.text("pki/ca.key")).unwrap();
     let issuer = Issuer::from_ca_cert_pem(&place.text("pki/ca.pem"), authority_key).unwrap();
+    let revoked = files.iter().map(|file| RevokedCertParams {
+        serial_number: serial(&place.text(file)),
+        revocation_time: moment(from),
+        reason_code: None,
+        invalidity_date: None,
+    });
     let params = CertificateRevocationListParams {
         this_update: moment(from),
         next_update: moment(to),
         crl_number: SerialNumber::from(7),
         issuing_distribution_point: None,
-        revoked_certs: Vec::new(),
+        revoked_certs: revoked.collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
     place.write("lists.pem", params.signed_by(&issuer).unwrap().pem().unwrap());
+}
+
+fn serial(certificate: &str) -> SerialNumber {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+    SerialNumber::from_slice(certificate.raw_serial())
+}
+
+/// Puts in place a node's certificate under an authority between, which ended an hour ago, and the network's own.
+pub(super) fn under_an_ended_intermediate(place: &Place) {
+    let moment = |hours: i64| {
+        let seconds = now().plus(hours * Micros::HOUR).0 / Micros::SECOND;
+        date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(u64::try_from(seconds).unwrap())
+    };
+    let authority_key = KeyPair::from_pem(&place.text("pki/ca.key")).unwrap();
+    let root = Issuer::from_ca_cert_pem(&place.text("pki/ca.pem"), authority_key).unwrap();
+    let mut between = CertificateParams::default();
+    between.distinguished_name.push(DnType::CommonName, "Between");
+    between.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    between.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    (between.not_before, between.not_after) = (moment(-100), moment(-1));
+    let between_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let between_pem = between.signed_by(&between_key, &root).unwrap().pem();
+    let between = Issuer::new(between, between_key);
+    let mut leaf = CertificateParams::default();
+    leaf.subject_alt_names = vec![
+        SanType::URI("spiffe://network.liaison.example/node/hub-1".try_into().unwrap()),
+        SanType::DnsName("hub-1".try_into().unwrap()),
+    ];
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    (leaf.not_before, leaf.not_after) = (moment(-2), moment(9_000));
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let leaf = leaf.signed_by(&key, &between).unwrap();
+    place.write("pki/hub-1.pem", leaf.pem() + &between_pem);
+    place.write("pki/hub-1.key", key.serialize_pem());
 }
 
 /// A certificate by the network's own authority, for calling only.
