@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use liaison_protocol::id::{Hash, Micros};
+use liaison_protocol::text::pem::{self, Wanted};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -44,6 +45,14 @@ pub enum BadCredentials {
         file: PathBuf,
         /// Which rule.
         rule: &'static str,
+    },
+    /// The file holds something else than it should.
+    #[error("{}: {why}", file.display())]
+    Amiss {
+        /// Which file.
+        file: PathBuf,
+        /// What it holds, and what mends it.
+        why: String,
     },
 }
 
@@ -159,7 +168,12 @@ impl fmt::Debug for Credentials {
 
 fn load(certificate_file: &Path, key_file: &Path) -> Result<Loaded, BadCredentials> {
     let refused = |file: &Path, rule| BadCredentials::Refused { file: file.to_owned(), rule };
+    let amiss = |file: &Path, pem: &[u8], wanted| match pem::amiss(&file.display().to_string(), pem, wanted) {
+        Some(why) => Err(BadCredentials::Amiss { file: file.to_owned(), why }),
+        None => Ok(()),
+    };
     let (pem, _) = read(certificate_file)?;
+    amiss(certificate_file, &pem, Wanted::Certificate)?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|_| refused(certificate_file, "not a PEM certificate chain"))?;
@@ -174,6 +188,7 @@ fn load(certificate_file: &Path, key_file: &Path) -> Result<Loaded, BadCredentia
     if mode & 0o077 != 0 {
         return Err(refused(key_file, "a private key must be closed to group and others: chmod 600"));
     }
+    amiss(key_file, &pem, Wanted::Key)?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| refused(key_file, "holds no PEM private key"))?;
     let key = default_provider()
         .key_provider

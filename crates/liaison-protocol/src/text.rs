@@ -1,5 +1,7 @@
 //! Text between machines: what mail programs and editors do to a file on its way, and what may not reach a terminal as it is.
 
+pub mod pem;
+
 use std::borrow::Cow;
 use std::fmt;
 

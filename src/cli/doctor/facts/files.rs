@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use liaison_client::key_file;
 use liaison_protocol::keyring::PublicKey;
 use liaison_protocol::signer::Signer as _;
+use liaison_protocol::text::pem::{self, Wanted};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -92,6 +93,9 @@ pub(in crate::cli::doctor) fn certificate(file: &Path, key_file: &Path) -> Certi
 pub(in crate::cli::doctor) fn chain(file: &Path) -> Fact<Vec<CertificateDer<'static>>> {
     let bad = |problem: &str| Missing::Failed(format!("{}: {problem}", file.display()));
     let pem = read(file)?;
+    if let Some(why) = pem::amiss(&file.display().to_string(), &pem, Wanted::Certificate) {
+        return Err(bad(&why));
+    }
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|_| bad("is not a PEM certificate chain"))?;
@@ -100,6 +104,9 @@ pub(in crate::cli::doctor) fn chain(file: &Path) -> Fact<Vec<CertificateDer<'sta
 
 fn private_key(file: &Path) -> Fact<PrivateKeyDer<'static>> {
     let pem = read(file)?;
+    if let Some(why) = pem::amiss(&file.display().to_string(), &pem, Wanted::Key) {
+        return Err(Missing::Failed(format!("{}: {why}", file.display())));
+    }
     PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| Missing::Failed(format!("{}: holds no PEM private key", file.display())))
 }
