@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use liaison_protocol::id::NodeId;
 use serde::Deserialize;
 
+/// A configuration is a few kilobytes; one with a thousand revocation lists still fits.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// The operator's socket in the data folder, where nothing else is said.
 const OPERATOR_SOCKET: &str = "operator.sock";
 
@@ -227,7 +230,7 @@ impl Settings {
     /// Reads and checks a file. Unknown keys are refused; files it names must be there.
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
         let bad = |problems: Vec<String>| BadConfig { path: path.into(), problems, settings: None };
-        let text = std::fs::read_to_string(path).map_err(|error| bad(vec![error.to_string()]))?;
+        let text = regular::read_text(path, FILE_BYTES_MAX).map_err(|error| bad(vec![error.to_string()]))?;
         let raw: Raw = toml_edit::de::from_str(&text).map_err(|error| bad(vec![located(&text, &error)]))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut problems = Vec::new();
@@ -306,7 +309,7 @@ fn revocation(folder: &Path, raw: RawRevocation) -> Revocation {
 /// Only where a node's operator reaches it: whoever looks at a running node is not kept from it by what is wrong with the next start.
 pub fn operator_socket(path: &Path) -> Result<PathBuf, BadConfig> {
     let bad = |problem: String| BadConfig { path: path.into(), problems: vec![problem], settings: None };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let text = regular::read_text(path, FILE_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
     let file: toml_edit::DocumentMut =
         text.parse().map_err(|error| bad(located(&text, &toml_edit::de::Error::from(error))))?;
     let value = |section: &str, key: &str| file.get(section)?.get(key)?.as_str();

@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use liaison_protocol::text::of_people;
 use rustix::fs::OFlags;
 
 /// Opens a regular file, also behind links, and says what the file system knows of it.
@@ -30,10 +31,9 @@ pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As [`read`], for text.
+/// As [`read`], for a text that people write, as their editor left it.
 pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
-    String::from_utf8(read(path, bytes_max)?)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+    of_people(&read(path, bytes_max)?).map_err(|not| io::Error::new(io::ErrorKind::InvalidData, not))
 }
 
 fn is_regular(metadata: &Metadata) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use liaison_protocol::id::{Micros, NetworkName};
+use liaison_protocol::text::of_people;
 
 use super::look::{LOOK_MAX, Look, Stalled};
 use super::watched::{Reader, Watched};
@@ -244,7 +245,7 @@ fn has_changed(watched: &Mutex<Watched>) -> bool {
 
 fn read_deny_list(path: &Path, network: &NetworkName, read: Reader) -> Result<DenyList, String> {
     let bytes = read(path, DENY_LIST_BYTES_MAX).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = of_people(&bytes).map_err(|not| not.to_string())?;
     DenyList::parse(&text, network).map_err(|bad| bad.to_string())
 }
 
