@@ -1,7 +1,7 @@
 //! Acknowledging: items are judged one by one, idempotently. Whatever is consigned to a partner may be acknowledged, whether or
 //! not this node remembers sending it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use liaison_protocol::reason::{Reason, Refusal};
 use liaison_protocol::statement::{Event, Statement};
 use liaison_protocol::tlog::moved::{self, Moved};
 
-use super::history::{Shown, Told};
+use super::history::Shown;
+use super::work::Work;
 use super::{Caller, Exchange, RETRY_AFTER_MS, away, busy, full, unknown};
 use crate::sequencer::{Answer, Stated, recovering_refusal};
 use crate::state::{Delivery, Happening, Proposal, Standing};
@@ -22,8 +23,8 @@ use crate::state::{Delivery, Happening, Proposal, Standing};
 /// How often a batch is judged again because another settled its items first.
 const JUDGED_AGAIN_MAX: usize = 4;
 
-/// Statements kept at hand while the items of a batch are looked up: a notice is received, decided and expired by one each.
-const LATELY_MAX: usize = 4;
+/// What a statement costs that is about a notice asked for and not read yet: its place in a tree of them.
+const ABOUT_BYTES: usize = 16;
 
 /// What became of one item.
 #[derive(Debug)]
@@ -49,36 +50,47 @@ pub struct Acknowledged {
 }
 
 /// How one item stands once the batch is through.
+#[derive(Debug)]
 enum Settled {
     /// The statement just made says it.
     Now(Seq),
     /// An earlier statement says it.
-    Before(Arc<Told>, LeafIndex),
+    Before(Seq),
     Refused(Refusal),
 }
 
-/// A statement that answers show, and which of its items.
-enum Source {
-    Now(Seq),
-    Before(Arc<Told>, BTreeSet<LeafIndex>),
+/// What is known of one item from the statements before.
+struct Asked {
+    nth: usize,
+    standing: Standing,
+    /// The statement that handed the notice over.
+    handed_over: Option<Seq>,
+    /// The statement that decided, and how.
+    decided: Option<(Seq, Happening)>,
 }
 
-impl Source {
-    fn seq(&self) -> Seq {
-        match self {
-            Self::Now(seq) => *seq,
-            Self::Before(told, _) => told.seq,
+impl Asked {
+    fn hears(&mut self, seq: Seq, happening: Happening) {
+        let Some(after) = self.standing.after(happening) else { return };
+        if after.delivery != self.standing.delivery && after.delivery == Delivery::HandedOver {
+            self.handed_over = Some(seq);
         }
+        if after.decided != self.standing.decided {
+            self.decided = Some((seq, happening));
+        }
+        self.standing = after;
     }
-}
 
-/// The place of a statement among those shown, each once.
-fn place(sources: &mut Vec<Source>, source: Source) -> usize {
-    match sources.iter().position(|known| known.seq() == source.seq()) {
-        Some(nth) => nth,
-        None => {
-            sources.push(source);
-            sources.len() - 1
+    /// The first statement that says the same as an item.
+    fn settled(&self, item: &Item) -> Settled {
+        let wanted = Happening::from(item.verdict);
+        match (item.verdict, self.handed_over, self.decided) {
+            (Verdict::Received, Some(seq), _) => Settled::Before(seq),
+            (_, _, Some((seq, happening))) if happening == wanted => Settled::Before(seq),
+            _ => {
+                let text = format!("leaf {}: decided otherwise before, or its time is over", item.leaf.0);
+                Settled::Refused(Refusal::new(Reason::AlreadyDecided, text))
+            }
         }
     }
 }
@@ -130,7 +142,7 @@ impl Exchange {
             } else {
                 None
             };
-            return self.answered(me, &acknowledgement, stated).await;
+            return self.answered(&caller, &acknowledgement, stated).await;
         }
         Err(Refusal::new(
             Reason::Busy,
@@ -183,60 +195,67 @@ impl Exchange {
 
     async fn answered(
         &self,
-        me: PartnerNumber,
+        caller: &Caller,
         acknowledgement: &VerifiedAcknowledgement,
         stated: Option<Stated>,
     ) -> Result<Acknowledged, Refusal> {
-        let fresh = stated.as_ref().map(|stated| moved_by(stated, acknowledgement)).unwrap_or_default();
-        let mut settled = Vec::with_capacity(acknowledgement.items().len());
-        // What was settled together is mostly asked for together, and reading it once for each item would cost the square.
-        let mut lately = Vec::new();
-        for (nth, item) in acknowledgement.items().iter().enumerate() {
-            settled.push(match &stated {
-                Some(stated) if fresh.get(nth).is_some_and(|moved| moved.any()) => Settled::Now(stated.seq),
-                // What is damaged of one notice costs that one its answer.
-                _ => match self.settled(me, item, &mut lately).await {
-                    Err(refusal) if refusal.reason == Reason::StoredDamage => Settled::Refused(refusal),
-                    settled => settled?,
-                },
-            });
-        }
+        let me = caller.partner.number;
+        let mut work = caller.rooms.work();
+        let settled = self.settled(me, acknowledgement, stated.as_ref(), &mut work).await?;
         let published = match &stated {
             Some(stated) => stated.published.clone(),
             None => self.published(),
         };
-        let (mut sources, mut answers) = (Vec::<Source>::new(), Vec::new());
         self.count_settled(&settled);
-        for settled in settled {
-            answers.push(match settled {
-                Settled::Now(seq) => {
-                    ItemAnswer::Receipt { nth: place(&mut sources, Source::Now(seq)), duplicate: false }
+        // Each statement is shown once, with all its items that are asked for.
+        let (mut places, mut shows) = (HashMap::new(), Vec::<(Seq, HashSet<LeafIndex>)>::new());
+        let mut answers = Vec::with_capacity(settled.len());
+        for (item, settled) in acknowledgement.items().iter().zip(settled) {
+            let (seq, duplicate) = match settled {
+                Settled::Now(seq) => (seq, false),
+                Settled::Before(seq) => (seq, true),
+                Settled::Refused(refusal) => {
+                    answers.push(ItemAnswer::Refused(refusal));
+                    continue;
                 }
-                Settled::Before(told, leaf) => {
-                    let nth = place(&mut sources, Source::Before(told, BTreeSet::new()));
-                    if let Source::Before(_, leaves) = &mut sources[nth] {
-                        leaves.insert(leaf);
-                    }
-                    ItemAnswer::Receipt { nth, duplicate: true }
-                }
-                Settled::Refused(refusal) => ItemAnswer::Refused(refusal),
+            };
+            let nth = *places.entry(seq).or_insert_with(|| {
+                shows.push((seq, HashSet::new()));
+                shows.len() - 1
             });
+            if duplicate {
+                shows[nth].1.insert(item.leaf);
+            }
+            answers.push(ItemAnswer::Receipt { nth, duplicate });
         }
-        let mut shown = Vec::with_capacity(sources.len());
-        for source in sources {
-            shown.push(match source {
-                Source::Now(seq) => match &stated {
-                    Some(Stated { opening, .. }) => Shown { seq, opening: opening.clone(), items: Vec::new() },
-                    None => self.shown(seq).await?,
-                },
-                // One tree for all items of one statement.
-                Source::Before(told, leaves) => match told.shown(|leaf| leaves.contains(&leaf), |who| who == me) {
-                    Some(shown) => shown,
-                    None => self.shown(told.seq).await?,
-                },
+        let mut shown = Vec::with_capacity(shows.len());
+        for (seq, leaves) in shows {
+            shown.push(match &stated {
+                Some(Stated { seq: now, opening, .. }) if *now == seq => {
+                    Shown { seq, opening: opening.clone(), items: Vec::new() }
+                }
+                _ => self.shown_to(me, seq, &leaves, &mut work).await?,
             });
         }
         Ok(Acknowledged { answers, receipts: self.receipts(&published, shown).await? })
+    }
+
+    /// A statement with some of its items, of which only those are held on to.
+    async fn shown_to(
+        &self,
+        me: PartnerNumber,
+        seq: Seq,
+        leaves: &HashSet<LeafIndex>,
+        work: &mut Work,
+    ) -> Result<Shown, Refusal> {
+        let told = self.told_by(seq).await?;
+        work.hold(told.bytes)?;
+        // One tree for all items of one statement.
+        let shown = told.shown(|leaf| leaves.contains(&leaf), |who| who == me);
+        let shown = shown.unwrap_or_else(|| Shown { seq, opening: told.opening.clone(), items: Vec::new() });
+        work.hold(shown.bytes())?;
+        work.give_back(told.bytes)?;
+        Ok(shown)
     }
 
     fn count_settled(&self, settled: &[Settled]) {
@@ -250,58 +269,80 @@ impl Exchange {
         }
     }
 
-    /// What settled an item that moved nothing: the first statement that says the same.
+    /// What settled each item. Every statement about the notices asked for is read once, whatever their number, and one is held at a
+    /// time.
     async fn settled(
         &self,
         me: PartnerNumber,
-        item: &Item,
-        lately: &mut Vec<Arc<Told>>,
-    ) -> Result<Settled, Refusal> {
-        let not_consigned = || {
-            let text = format!("leaf {}: no notice {} was consigned to you", item.leaf.0, item.notice);
-            Settled::Refused(Refusal::new(Reason::NotConsigned, text))
-        };
-        let seq = self.view().seq(item.leaf);
-        let question = item.leaf.0.to_be_bytes();
-        let found = self.of_party(me, seq, &question).await?.filter(|found| found.accepted.notice == item.notice);
-        let Some(found) = found.filter(|found| found.recipients.members().contains(me.0)) else {
-            return Ok(not_consigned());
-        };
-        let wanted = Happening::from(item.verdict);
-        let mut standing = Standing::CONSIGNED;
-        let (mut handed_over, mut decided) = (None, None);
-        for seq in self.about(found.seq).await? {
-            let told = match lately.iter().find(|told| told.seq == seq) {
-                Some(told) => told.clone(),
-                None => {
-                    let told = Arc::new(self.told_by(seq).await?);
-                    lately.truncate(LATELY_MAX - 1);
-                    lately.insert(0, told.clone());
-                    told
+        acknowledgement: &VerifiedAcknowledgement,
+        stated: Option<&Stated>,
+        work: &mut Work,
+    ) -> Result<Vec<Settled>, Refusal> {
+        let fresh = stated.map(|stated| moved_by(stated, acknowledgement)).unwrap_or_default();
+        let mut settled = Vec::with_capacity(acknowledgement.items().len());
+        let (mut asked, mut of_leaf) = (Vec::<Asked>::new(), HashMap::<LeafIndex, Vec<usize>>::new());
+        let mut about = BTreeSet::new();
+        for (nth, item) in acknowledgement.items().iter().enumerate() {
+            if let Some(stated) = stated.filter(|_| fresh.get(nth).is_some_and(|moved| moved.any())) {
+                settled.push(Settled::Now(stated.seq));
+                continue;
+            }
+            let seq = self.view().seq(item.leaf);
+            let found = match self.of_party(me, seq, &item.leaf.0.to_be_bytes()).await {
+                // What is damaged of one notice costs that one its answer.
+                Err(refusal) if refusal.reason == Reason::StoredDamage => {
+                    settled.push(Settled::Refused(refusal));
+                    continue;
                 }
+                found => found?,
             };
-            for word in told.words(item.leaf).into_iter().filter(|word| word.recipient == me) {
-                let Some(after) = standing.after(word.happening).filter(|_| word.effective) else { continue };
-                if after.delivery != standing.delivery && after.delivery == Delivery::HandedOver {
-                    handed_over = Some(told.clone());
+            let found = found.filter(|found| found.accepted.notice == item.notice);
+            let text = format!("leaf {}: no notice {} was consigned to you", item.leaf.0, item.notice);
+            // Until it is known what settled it.
+            settled.push(Settled::Refused(Refusal::new(Reason::NotConsigned, text)));
+            let Some(found) = found.filter(|found| found.recipients.members().contains(me.0)) else { continue };
+            if !of_leaf.contains_key(&item.leaf) {
+                let later = match self.about(found.seq).await {
+                    Err(refusal) if refusal.reason == Reason::StoredDamage => {
+                        settled[nth] = Settled::Refused(refusal);
+                        continue;
+                    }
+                    later => later?,
+                };
+                for seq in later {
+                    if about.insert(seq) {
+                        work.hold(ABOUT_BYTES)?;
+                    }
                 }
-                if after.decided != standing.decided {
-                    decided = Some((told.clone(), word.happening));
-                }
-                standing = after;
             }
+            of_leaf.entry(item.leaf).or_default().push(asked.len());
+            asked.push(Asked { nth, standing: Standing::CONSIGNED, handed_over: None, decided: None });
         }
-        let said = match (item.verdict, handed_over, decided) {
-            (Verdict::Received, Some(told), _) => Some(told),
-            (_, _, Some((told, happening))) if happening == wanted => Some(told),
-            _ => None,
-        };
-        Ok(match said {
-            Some(told) => Settled::Before(told, item.leaf),
-            None => {
-                let text = format!("leaf {}: decided otherwise before, or its time is over", item.leaf.0);
-                Settled::Refused(Refusal::new(Reason::AlreadyDecided, text))
-            }
-        })
+        // A damaged statement may be what settled an item: whatever no other one settles is answered with the damage, not as decided.
+        let mut lost = None;
+        for seq in about {
+            let told = match self.told_to(seq, |by| by == me).await {
+                Err(refusal) if refusal.reason == Reason::StoredDamage => {
+                    lost = Some(refusal);
+                    continue;
+                }
+                told => told?,
+            };
+            let Some(told) = told else { continue };
+            work.hold(told.bytes)?;
+            told.says_to(me, |leaf, happening| {
+                for place in of_leaf.get(&leaf).into_iter().flatten() {
+                    asked[*place].hears(seq, happening);
+                }
+            });
+            work.give_back(told.bytes)?;
+        }
+        for asked in asked {
+            settled[asked.nth] = match (asked.settled(&acknowledgement.items()[asked.nth]), &lost) {
+                (Settled::Refused(_), Some(damage)) => Settled::Refused(damage.clone()),
+                (settled, _) => settled,
+            };
+        }
+        Ok(settled)
     }
 }

@@ -1,6 +1,6 @@
 //! What a party may read back of a notice: itself, and what has become of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liaison_protocol::id::{LeafIndex, PartnerId, PartnerNumber, Reference, Seq};
 use liaison_protocol::proto::{self, DecisionState, DeliveryState};
@@ -10,6 +10,11 @@ use super::history::{Found, Shown, Word};
 use super::{Caller, Exchange};
 use crate::sequencer::CheckedNotice;
 use crate::state::{Decided, Delivery, Standing};
+
+/// Statements of one page with their items. Clients take 4 MiB, in which outcomes and paths have their room.
+const PAGE_BYTES_MAX: usize = 2 << 20;
+/// Reasons of all outcomes together; those that follow stand in their receipts alone.
+const REASONS_BYTES_MAX: usize = 512 << 10;
 
 /// How a caller names a notice.
 #[derive(Clone, Debug)]
@@ -87,33 +92,66 @@ impl Exchange {
         let published = self.published();
         let leaf = published.leaf(found.seq);
         let originator = found.accepted.originator == me;
-        let from = after.unwrap_or(Seq(0));
-        // Once for who has spoken, and once for the page: so never more than one statement is held at a time.
+        let mut work = caller.rooms.work();
         let mut seen: BTreeSet<_> =
             if originator { self.named(&found).await? } else { vec![me] }.into_iter().collect();
         let mut words = Vec::new();
-        self.told(found.seq, published.next, |told| {
-            words.extend(told.words(leaf).into_iter().filter(|word| word.effective));
-            // Whoever was reached through a group and said nothing is not shown, also not when its time is over: that would tell
-            // who is in the group.
-            seen.extend(told.signed(leaf).filter(|_| originator));
-        })
-        .await?;
+        // Where everybody stands takes every statement about it, so it is said once, with the first page.
+        if after.is_none() {
+            let mut signed = Vec::new();
+            self.told(found.seq, published.next, me, originator, &mut work, |told| {
+                words.extend(told.words(leaf).into_iter().filter(|word| word.effective));
+                signed.extend(told.signed(leaf));
+            })
+            .await?;
+            // Whoever was reached through a group and said nothing is not shown, also not when its time is over: that would tell who
+            // is in the group.
+            seen.extend(signed.into_iter().filter(|_| originator));
+        }
         let mut shown = match after {
             None => vec![self.acceptance(&found, me).await?],
             Some(_) => Vec::new(),
         };
-        let page = page.max(1);
-        self.told(found.seq, published.next, |told| {
-            // One more than the page says that there is another.
-            if told.seq > from && shown.len() <= page {
-                shown.extend(told.shown(|of| of == leaf, |recipient| seen.contains(&recipient)));
+        let (mut bytes, mut next) = (shown.iter().map(Shown::bytes).sum::<usize>(), None);
+        let (page, mut last) = (page.max(1), after.unwrap_or(Seq(0)));
+        let mut all_seen = after.is_none();
+        'pages: loop {
+            let about = self.about_after(found.seq, last).await?;
+            let Some(newest) = about.last() else { break };
+            last = *newest;
+            for seq in about {
+                if seq >= published.next {
+                    break 'pages;
+                }
+                let Some(told) = self.told_to(seq, |by| originator || by == me).await? else { continue };
+                work.hold(told.bytes)?;
+                // Who has signed is seen by it; of those whose time is over, who signed at any time.
+                seen.extend(told.signed(leaf).filter(|_| originator));
+                if originator && told.is_of_time() && !std::mem::replace(&mut all_seen, true) {
+                    let mut signed = Vec::new();
+                    self.told(found.seq, published.next, me, true, &mut work, |told| {
+                        signed.extend(told.signed(leaf));
+                    })
+                    .await?;
+                    seen.extend(signed);
+                }
+                let this = told.shown(|of| of == leaf, |recipient| seen.contains(&recipient));
+                work.give_back(told.bytes)?;
+                let Some(this) = this else { continue };
+                // One more than the page says that there is another.
+                if shown.len() >= page || (bytes >= PAGE_BYTES_MAX && !shown.is_empty()) {
+                    next = shown.last().map(|shown| shown.seq);
+                    break 'pages;
+                }
+                bytes += this.bytes();
+                work.hold(this.bytes())?;
+                shown.push(this);
             }
-        })
-        .await?;
-        let next = (shown.len() > page).then(|| shown[page - 1].seq);
-        shown.truncate(page);
-        let (outcomes, waiting_in_groups) = self.outcomes(caller, &found, &words, &seen, originator);
+        }
+        let (outcomes, waiting_in_groups) = match after {
+            None => self.outcomes(caller, &found, &words, &seen, originator),
+            Some(_) => (Vec::new(), 0),
+        };
         let receipts = self.receipts(&published, shown).await?;
         Ok(Evidence { outcomes, waiting_in_groups, receipts, next })
     }
@@ -134,23 +172,25 @@ impl Exchange {
         seen: &BTreeSet<PartnerNumber>,
         originator: bool,
     ) -> (Vec<Outcome>, u32) {
-        let (mut outcomes, mut silent) = (Vec::new(), 0);
+        let mut standings = BTreeMap::<PartnerNumber, (Standing, &str)>::new();
+        for word in words {
+            let (standing, reason) = standings.entry(word.recipient).or_insert((Standing::CONSIGNED, ""));
+            if let Some(after) = standing.after(word.happening) {
+                (*standing, *reason) = (after, &word.reason);
+            }
+        }
+        let (mut outcomes, mut silent, mut reasons) = (Vec::new(), 0, 0);
         for number in found.recipients.members().iter().map(PartnerNumber) {
             if !originator && number != caller.partner.number {
                 continue;
-            }
-            let mut standing = Standing::CONSIGNED;
-            let mut reason = String::new();
-            for word in words.iter().filter(|word| word.recipient == number) {
-                if let Some(after) = standing.after(word.happening) {
-                    standing = after;
-                    reason.clone_from(&word.reason);
-                }
             }
             if !seen.contains(&number) {
                 silent += 1;
                 continue;
             }
+            let (standing, reason) = standings.get(&number).copied().unwrap_or((Standing::CONSIGNED, ""));
+            reasons += reason.len();
+            let reason = if reasons <= REASONS_BYTES_MAX { reason.to_owned() } else { String::new() };
             if let Some(partner) = caller.directory.directory().numbered(number) {
                 outcomes.push(Outcome { recipient: partner.id.clone(), standing, reason });
             }

@@ -11,6 +11,7 @@ use liaison_protocol::tlog::entry::Opening;
 use liaison_protocol::tlog::items::ItemTree;
 
 use super::Exchange;
+use super::work::Work;
 use crate::policy::RecipientSet;
 use crate::state::{AcknowledgedDetail, Detail, ExpiredDetail, Happening, StoredDetail};
 use crate::store::{ReadError, SetId, Stored};
@@ -28,6 +29,13 @@ pub(super) struct Shown {
     pub(super) items: Vec<proto::ItemProof>,
 }
 
+impl Shown {
+    /// Bytes that it takes in an answer, about: its statement, and its items with their paths.
+    pub(super) fn bytes(&self) -> usize {
+        self.opening.statement.len() + self.items.iter().map(prost::Message::encoded_len).sum::<usize>()
+    }
+}
+
 /// A notice that was accepted here.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
@@ -42,6 +50,8 @@ pub(super) struct Found {
 pub(super) struct Told {
     pub(super) seq: Seq,
     pub(super) opening: Opening,
+    /// Bytes of its entry.
+    pub(super) bytes: usize,
     detail: Detail,
     acknowledged_by: Option<PartnerNumber>,
 }
@@ -63,6 +73,21 @@ impl Found {
 }
 
 impl Told {
+    /// Calls `each` with what it says to one recipient, item by item: one pass, however many are asked for.
+    pub(super) fn says_to(&self, me: PartnerNumber, mut each: impl FnMut(LeafIndex, Happening)) {
+        match (&self.detail, self.acknowledged_by) {
+            (Detail::Acknowledged(items), Some(by)) if by == me => {
+                let effective = items.iter().filter(|said| said.moved.any());
+                effective.for_each(|said| each(said.item.leaf, said.item.verdict.into()));
+            }
+            (Detail::Expired(items), _) => {
+                let mine = items.iter().filter(|item| item.recipient == me);
+                mine.for_each(|item| each(item.leaf, item.outcome.into()));
+            }
+            _ => {}
+        }
+    }
+
     /// What it says of a notice, recipient by recipient.
     pub(super) fn words(&self, leaf: LeafIndex) -> Vec<Word> {
         match (&self.detail, self.acknowledged_by) {
@@ -88,6 +113,11 @@ impl Told {
                 .collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether it is about time that was over.
+    pub(super) fn is_of_time(&self) -> bool {
+        matches!(self.detail, Detail::Expired(_))
     }
 
     /// Who signed for a notice by it, if it moved anything.
@@ -226,12 +256,24 @@ impl Exchange {
         &self,
         of: Seq,
         before: Seq,
+        me: PartnerNumber,
+        everybody: bool,
+        work: &mut Work,
         mut each: impl FnMut(Told) + Send,
     ) -> Result<(), Refusal> {
         for seq in self.about(of).await?.into_iter().take_while(|seq| *seq < before) {
-            each(self.told_by(seq).await?);
+            let Some(told) = self.told_to(seq, |by| everybody || by == me).await? else { continue };
+            let bytes = told.bytes;
+            work.hold(bytes)?;
+            each(told);
+            work.give_back(bytes)?;
         }
         Ok(())
+    }
+
+    /// The next statements about a notice after one, oldest first, a page of them.
+    pub(super) async fn about_after(&self, of: Seq, after: Seq) -> Result<Vec<Seq>, Refusal> {
+        self.store.about(of, after, ABOUT_PAGE).await.map_err(|error| self.unreadable(Some(self.leaf(of)), error))
     }
 
     /// Statements about a notice, oldest first.
@@ -250,6 +292,15 @@ impl Exchange {
 
     /// One statement about notices, read whole.
     pub(super) async fn told_by(&self, seq: Seq) -> Result<Told, Refusal> {
+        Ok(self.told_to(seq, |_| true).await?.expect("nobody's is left out"))
+    }
+
+    /// The same, but for the acknowledgements of recipients whom `of` leaves out: their items are not looked at.
+    pub(super) async fn told_to(
+        &self,
+        seq: Seq,
+        of: impl Fn(PartnerNumber) -> bool + Send,
+    ) -> Result<Option<Told>, Refusal> {
         let (entry, opening) = self.entry(seq).await?;
         let statement =
             Statement::decode(opening.statement.clone()).map_err(|_| self.damaged_at(seq, "its statement"))?;
@@ -257,11 +308,15 @@ impl Exchange {
             Event::Acknowledged(acknowledged) => Some(acknowledged.recipient),
             _ => None,
         };
+        if acknowledged_by.is_some_and(|by| !of(by)) {
+            return Ok(None);
+        }
+        let bytes = entry.bytes();
         let detail = StoredDetail::decode(&entry.detail, &statement.event);
         let detail = match detail.map_err(|_| self.damaged_at(seq, "its detail"))? {
             StoredDetail::Whole(detail) => detail,
             StoredDetail::Audience(_) => Detail::None,
         };
-        Ok(Told { seq, opening, detail, acknowledged_by })
+        Ok(Some(Told { seq, opening, bytes, detail, acknowledged_by }))
     }
 }

@@ -13,6 +13,7 @@ mod party;
 mod submit;
 #[cfg(test)]
 pub(crate) mod tests;
+mod work;
 
 pub use acknowledge::{Acknowledged, ItemAnswer};
 pub use collect::Collecting;
@@ -22,6 +23,7 @@ pub use frame::Frame;
 pub use log::{Consistency, Inclusion};
 pub use mailbox::Waiting;
 pub use submit::{Judged, Submission, Taken};
+pub use work::{Room, Rooms};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -99,9 +101,15 @@ pub struct Caller {
     partner: Partner,
     system: String,
     directory: Arc<CompiledDirectory>,
+    rooms: Rooms,
 }
 
 impl Caller {
+    /// The same, whose calls hold bytes in these rooms.
+    pub fn in_rooms(self, rooms: Rooms) -> Self {
+        Self { rooms, ..self }
+    }
+
     /// Which partner.
     pub fn partner(&self) -> &PartnerId {
         &self.partner.id
@@ -141,7 +149,7 @@ impl Exchange {
         };
         let directory = self.directories.in_force();
         let partner = active(&directory, partner)?;
-        Ok(Caller { partner, system: system.to_string(), directory })
+        Ok(Caller { partner, system: system.to_string(), directory, rooms: Rooms::default() })
     }
 
     /// Judges a caller again under the directory in force now: a stream that stays open outlives what let it in.
@@ -157,7 +165,7 @@ impl Exchange {
                 "the directory lists another partner under this name now",
             ));
         }
-        Ok(Caller { partner, system: caller.system.clone(), directory })
+        Ok(Caller { partner, system: caller.system.clone(), directory, rooms: caller.rooms.clone() })
     }
 
     /// Waits until another directory than this version is in force. False: it takes too long.

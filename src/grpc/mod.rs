@@ -33,7 +33,7 @@ use tonic::Request;
 use tonic::service::RoutesBuilder;
 use tonic_health::pb::health_server::HealthServer;
 
-use crate::exchange::{Caller, Exchange};
+use crate::exchange::{Caller, Exchange, Rooms};
 use crate::peer::Peer;
 use crate::shutdown::Shutdown;
 
@@ -100,7 +100,8 @@ pub fn admission(
             tracing::warn!(target: "audit", event = "call.refused", reason = refusal.reason.word(), identity = %peer.identity());
             status::of(&refusal)
         })?;
-        request.extensions_mut().insert(caller);
+        let rooms = request.extensions().get::<Rooms>().cloned().unwrap_or_default();
+        request.extensions_mut().insert(caller.in_rooms(rooms));
         Ok(request)
     }
 }

@@ -184,17 +184,19 @@ impl Client {
         name: proto::list_evidence_request::Name,
     ) -> Result<(proto::ListEvidenceResponse, Vec<Receipt>), ClientError> {
         let mut request = proto::ListEvidenceRequest { name: Some(name), ..Default::default() };
-        let mut all = Vec::new();
+        let (mut first, mut all) = (None, Vec::new());
         loop {
             let answer = self.exchange().list_evidence(request.clone()).await;
             let answer = answer.map_err(|status| self.refused(&status))?.into_inner();
             if let Some(receipts) = &answer.receipts {
                 all.extend((0..receipts.receipts.len()).filter_map(|nth| Receipt::cut(receipts, nth)));
             }
-            if answer.next_page_token.is_empty() {
-                return Ok((answer, all));
+            request.page_token.clone_from(&answer.next_page_token);
+            // Where recipients stand is said with the first page.
+            let first = first.get_or_insert(answer);
+            if request.page_token.is_empty() {
+                return Ok((std::mem::take(first), all));
             }
-            request.page_token = answer.next_page_token;
         }
     }
 }

@@ -80,3 +80,94 @@ async fn fault_109_the_same_question_reads_the_same_place_again_and_places_are_s
     assert_eq!(tenths, (0..10).collect::<Vec<_>>());
     assert_eq!(place("FR/none", 1), 0);
 }
+
+/// Bytes and reads that it costs to acknowledge again `count` notices that were settled by statements which each name all of them.
+async fn of_duplicates(count: u64) -> (Reads, usize) {
+    let node = Node::start().await;
+    let mut items = Vec::new();
+    for nth in 0..count {
+        items.push(node.send(&format!("FR/{nth}"), RespondBy::None).await);
+    }
+    // Each statement moves one of them, and names the others beside it.
+    for nth in 0..items.len() {
+        let said: Vec<_> = items[..=nth].iter().map(|(leaf, id)| (*leaf, *id, Verdict::Received)).collect();
+        node.sign("DE", &said).await;
+    }
+    let all: Vec<_> = items.iter().map(|(leaf, id)| (*leaf, *id, Verdict::Received)).collect();
+    node.reads.take();
+    assert_eq!(node.sign("DE", &all).await, vec![Ok(true); items.len()]);
+    let reads = node.reads.take();
+    let bytes =
+        node.exchange.store.entries(liaison_protocol::id::Seq(0)..liaison_protocol::id::Seq(u64::MAX), usize::MAX);
+    let bytes = bytes.await.expect("reads").iter().map(crate::store::Stored::bytes).sum();
+    (reads, bytes)
+}
+
+#[tokio::test]
+async fn fault_104_acknowledging_again_reads_each_statement_twice_at_most_whatever_it_names() {
+    for count in [8, 16, 32] {
+        let (reads, stored) = of_duplicates(count).await;
+        // A notice and its recipients for each item; each of as many statements to be judged, and to be shown.
+        assert_eq!(reads.calls["entries"], 3 * count as usize, "{reads:?}");
+        assert!(reads.entry_bytes <= 2 * stored, "{count}: {} bytes of {stored}", reads.entry_bytes);
+        for method in ["about", "sets", "notice_near"] {
+            assert_eq!(reads.calls[method], count as usize, "{method}: {reads:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_104_a_page_of_evidence_reads_what_it_shows_and_what_follows_is_not_read_again_for_each_page() {
+    let node = Node::start().await;
+    let (leaf, id) = node.send("FR/1", RespondBy::None).await;
+    for (by, verdict) in [
+        ("DE", Verdict::Received),
+        ("IT", Verdict::Received),
+        ("ES", Verdict::Received),
+        ("DE", Verdict::Accepted),
+        ("IT", Verdict::Accepted),
+        ("ES", Verdict::Refused),
+    ] {
+        assert_eq!(node.sign(by, &[(leaf, id, verdict)]).await, [Ok(false)]);
+    }
+    let (mut after, mut entries) = (None, Vec::new());
+    loop {
+        node.reads.take();
+        let name = NoticeName::Leaf(leaf);
+        let evidence = node.exchange.evidence(&node.caller("FR"), name, after, 1).await.expect("its own");
+        entries.push(node.reads.take().calls["entries"]);
+        assert_eq!(evidence.outcomes.is_empty(), after.is_some(), "said once");
+        after = evidence.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    // The notice and six statements with the first page; then the notice, the page and one that says whether there is another.
+    assert_eq!(entries, [1 + 6 + 1, 3, 3, 3, 3, 3, 2]);
+}
+
+/// Room of which so many bytes are left.
+struct Left(usize);
+
+impl super::super::Room for Left {
+    fn resize(&mut self, bytes: usize) -> Result<(), &'static str> {
+        if bytes > self.0 { Err("bytes_per_owner") } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn fault_104_what_an_answer_takes_is_counted_and_beyond_the_bound_the_caller_is_told_when_to_retry() {
+    let node = Node::start().await;
+    let (leaf, id) = node.send("FR/1", RespondBy::None).await;
+    assert_eq!(node.sign("DE", &[(leaf, id, Verdict::Received)]).await, [Ok(false)]);
+    let (envelope, items) = node.rig.world.signed_items("DE", &[(leaf, id, Verdict::Received)]);
+    for (left, taken) in [(64, false), (1 << 20, true)] {
+        let caller = |who: &str| node.caller(who).in_rooms(Rooms::new(move || Box::new(Left(left))));
+        let again = node.exchange.acknowledge(&caller("DE"), envelope.clone(), &items).await.map(drop);
+        let evidence = node.exchange.evidence(&caller("FR"), NoticeName::Leaf(leaf), None, 50).await.map(drop);
+        for answer in [again, evidence] {
+            let refused = answer.map_err(|refusal| (refusal.reason, refusal.retry_after_ms.is_some()));
+            assert_eq!(refused, if taken { Ok(()) } else { Err((Reason::Busy, true)) }, "{left}");
+        }
+    }
+}

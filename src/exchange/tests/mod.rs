@@ -16,7 +16,9 @@ use liaison_protocol::receipt::Receipt;
 use liaison_protocol::tlog::proof::root_of_inclusion;
 use liaison_protocol::tlog::tile::TileId;
 
-use super::{Adopting, Caller, Directories, Evidence, Exchange, ItemAnswer, NoticeName, Parts, Submission, Taken};
+use super::{
+    Adopting, Caller, Directories, Evidence, Exchange, ItemAnswer, NoticeName, Parts, Rooms, Submission, Taken,
+};
 use crate::sequencer::Running;
 use crate::state::{Decided, Delivery};
 use crate::store::faulty::Fault;
@@ -56,7 +58,12 @@ impl Node {
 
     pub(crate) fn caller(&self, id: &str) -> Caller {
         let partner = self.rig.world.partner(id).clone();
-        Caller { partner, system: "main".into(), directory: self.exchange.directories.in_force() }
+        Caller {
+            partner,
+            system: "main".into(),
+            directory: self.exchange.directories.in_force(),
+            rooms: Rooms::default(),
+        }
     }
 
     /// FR sends to DE by name, and to IT and ES through G, in which US is passed over.

@@ -19,6 +19,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::status;
+use crate::exchange::Rooms;
 use incoming::Incoming;
 use outgoing::Outgoing;
 
@@ -61,6 +62,15 @@ pub trait Times: Send + Sync + 'static {
     fn method(&self, path: &str) -> usize;
     /// A call of this method was answered: a unary one whole, a stream by its beginning.
     fn answered(&self, method: usize, took: Duration);
+}
+
+/// Bytes that a service holds while it works.
+struct Working(Box<dyn Room>);
+
+impl crate::exchange::Room for Working {
+    fn resize(&mut self, bytes: usize) -> Result<(), &'static str> {
+        self.0.resize(bytes)
+    }
 }
 
 /// The guard of a server: a layer outside of everything else.
@@ -154,6 +164,9 @@ where
         };
         let (method, began) = (self.guard.times.method(request.uri().path()), line.monotonic());
         let room = line.room();
+        let mut request = request;
+        let of_line = line.clone();
+        request.extensions_mut().insert(Rooms::new(move || Box::new(Working(of_line.room()))));
         let request = request.map(|body| Body::new(Incoming::new(body, room)));
         let response = self.inner.call(request);
         let (answers, times) = (self.guard.answers.clone(), self.guard.times.clone());
