@@ -2210,10 +2210,10 @@ pub mod list_evidence_request {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListEvidenceResponse {
-    /// Where each recipient that the caller may see stands now.
+    /// With the first page: where each recipient that the caller may see stands now.
     #[prost(message, repeated, tag = "1")]
     pub outcomes: ::prost::alloc::vec::Vec<RecipientOutcome>,
-    /// Recipients reached through groups that have not yet answered; the originator is not told who they are.
+    /// With the first page: recipients reached through groups that have not yet answered; the originator is not told who they are.
     #[prost(uint32, tag = "2")]
     pub waiting_in_groups: u32,
     /// Statements about this notice, oldest first, so its acceptance is the first of the first page; with the items that the caller
