@@ -175,7 +175,7 @@ pub(in crate::cli) fn precedence_word(precedence: Precedence) -> String {
 /// One line about a notice that the node cannot deliver.
 pub(super) fn damaged_line(leaf: LeafIndex) -> String {
     format!(
-        " ✘ log leaf {}: waits for you and is damaged at the node; its operator can restore it from a backup (liaison scrub)",
+        " ✘ log leaf {}: waits for you and is damaged at the node; its operator can restore it from a backup",
         leaf.0
     )
 }
